@@ -1,0 +1,80 @@
+/* problem.h - what an operator has to know and mend: a user's mistake, as data.
+ *
+ * The codes are one table, from which the API, the manual and the tests come.  Pure.
+ */
+#ifndef RECONCILER_MODEL_PROBLEM_H
+#define RECONCILER_MODEL_PROBLEM_H
+
+#include <stddef.h>
+
+#include "reconciler/base/arena.h"
+
+enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
+
+/* code, severity, what it means in one sentence */
+#define PROBLEM_CODES(X)                                                                           \
+	X(LABEL_INVALID, "label-invalid", PROBLEM_ERROR, "A label has a value that cannot be used.")   \
+	X(BRANCH_TOO_LONG, "branch-too-long", PROBLEM_WARNING,                                         \
+		"A branch name is longer than any Git branch can be; its host label was cut.")         \
+	X(HOST_INVALID, "host-invalid", PROBLEM_ERROR, "A host name cannot be used.")                  \
+	X(HOST_RESERVED, "host-reserved", PROBLEM_ERROR, "The host name is reserved.")                 \
+	X(HOST_FORBIDDEN, "host-forbidden", PROBLEM_ERROR,                                             \
+		"The host is not under base_domain or an allowed domain.")                             \
+	X(HOST_TAKEN, "host-taken", PROBLEM_ERROR, "Another project or service had the host first.")   \
+	X(HOST_QUOTA, "host-quota", PROBLEM_ERROR, "A container asks for too many hosts.")             \
+	X(PORT_UNKNOWN, "port-unknown", PROBLEM_ERROR, "It cannot be told which port to use.")         \
+	X(PORT_UNPUBLISHED, "port-unpublished", PROBLEM_ERROR,                                         \
+		"The engine is reached by published ports, and the port is not published.")            \
+	X(NETWORK_MISSING, "network-missing", PROBLEM_ERROR,                                           \
+		"The container has no address that the proxy could use.")                              \
+	X(ADDRESS_SHARED, "address-shared", PROBLEM_ERROR,                                             \
+		"Two running containers claim one address; neither gets traffic until it is clear.")   \
+	X(UNREACHABLE, "unreachable", PROBLEM_WARNING,                                                 \
+		"Waymark cannot reach the container to see whether it is ready, so running counts.")   \
+	X(UNHEALTHY, "unhealthy", PROBLEM_ERROR, "The container's health check fails.")                \
+	X(NOT_READY, "not-ready", PROBLEM_WARNING, "The container does not accept connections.")       \
+	X(NO_SERVERS, "no-servers", PROBLEM_WARNING,                                                   \
+		"The host is known, but nothing can serve it now: it answers 503.")                    \
+	X(SLOTS_BOTH, "slots-unclear", PROBLEM_WARNING, "Containers with and without a slot mix.")     \
+	X(SOURCE_STALE, "source-stale", PROBLEM_ERROR,                                                 \
+		"A source does not answer; what it last said stays in force.")                         \
+	X(SOURCE_DOUBTED, "source-doubted", PROBLEM_WARNING,                                           \
+		"A source lost more than half of what it had; a second look has to agree.")            \
+	X(OUTPUT_FAILED, "output-failed", PROBLEM_ERROR, "An output cannot be brought up to date.")    \
+	X(STATE_FAILED, "state-failed", PROBLEM_ERROR, "The state cannot be kept on disk.")            \
+	X(INTERNAL, "internal", PROBLEM_ERROR, "Waymark's own check refused what it made.")
+
+enum problem_code {
+#define X(name, text, severity, means) PROBLEM_##name,
+	PROBLEM_CODES(X)
+#undef X
+	PROBLEM_CODE_COUNT
+};
+
+/* All strings are UTF-8, may hold what a tenant wrote, and live where the problem does. */
+struct problem {
+	enum problem_code code;
+	const char *object; /* "container web-1 on app1", "engine app1", "static route x.y" */
+	const char *field; /* "label waymark.port"; NULL where no field is to blame */
+	const char *what; /* the reason */
+	const char *remedy; /* what to do */
+	const char *project; /* NULL where none is concerned */
+	const char *host; /* NULL where none is concerned */
+};
+
+const char *problem_code_text(enum problem_code code);
+const char *problem_code_means(enum problem_code code);
+enum problem_severity problem_code_severity(enum problem_code code);
+
+/* Problems collected in an arena. */
+struct problems {
+	struct arena *arena;
+	struct problem *list;
+	size_t n;
+	size_t cap;
+};
+
+/* Strings of p are copied. */
+void problem_add(struct problems *ps, const struct problem *p);
+
+#endif

@@ -1,0 +1,100 @@
+/* settings.h - what the operator decided, as far as the model needs it.
+ *
+ * A value, made by the configuration and never changed while it is in use.  Pure.
+ */
+#ifndef RECONCILER_MODEL_SETTINGS_H
+#define RECONCILER_MODEL_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reconciler/base/arena.h"
+#include "reconciler/base/err.h"
+
+struct convention; /* convention.h */
+
+/* Which URL template an environment gets; the order is the one of the configuration's `urls`. */
+struct settings_urls {
+	const char *production;
+	const char *staging;
+	const char *preview;
+	const char *slot;
+	const char *service;
+	size_t nothers; /* further environments that the operator named */
+	const struct settings_url {
+		const char *environment;
+		const char *template;
+	} *others;
+};
+
+struct settings_engine {
+	const char *name;
+	const char *host; /* unix:///…, tcp://…, https://… */
+	const char *ca_file, *cert_file, *key_file;
+	const char *network; /* NULL: the fixed order */
+	bool published; /* reach: published */
+	const char *address; /* with published: where the ports answer */
+};
+
+struct settings_static {
+	const char *host; /* canonical */
+	size_t nupstreams; /* 0: the name only resolves */
+	const char *const *upstreams; /* "http://10.0.0.5:8000" */
+	size_t naddresses;
+	const char *const *addresses;
+};
+
+struct settings_tls_domain {
+	const char *main;
+	size_t nsans;
+	const char *const *sans;
+};
+
+struct settings_traefik {
+	size_t nhttp;
+	const char *const *http; /* entry points; at least one */
+	size_t nhttps; /* 0: no TLS routers */
+	const char *const *https;
+	bool redirect;
+	const char *resolver; /* NULL: none */
+	size_t ndomains;
+	const struct settings_tls_domain *domains;
+	const char *default_cert_file; /* as Traefik sees it; NULL: none */
+	const char *default_key_file;
+	const char *push; /* Traefik's API address for PUT /api/providers/rest; NULL: no push */
+};
+
+struct settings {
+	struct arena arena;
+	const char *base_domain; /* canonical */
+	bool any_domain; /* allowed_domains is absent: labels may claim any host */
+	size_t nallowed;
+	const char *const *allowed_domains; /* canonical */
+	size_t nreserved;
+	const char *const *reserved; /* labels directly under base_domain */
+	struct settings_urls urls;
+	size_t nconventions; /* in the order of `platforms` */
+	const struct convention *const *conventions;
+	size_t nengines;
+	const struct settings_engine *engines;
+	size_t nstatics;
+	const struct settings_static *statics;
+	bool probe; /* probe.default: connect */
+	uint32_t probe_interval_ms;
+	uint32_t probe_timeout_ms;
+	uint32_t hold_ms; /* how long a claim outlives its last container: 60 s */
+	struct settings_traefik traefik;
+};
+
+/* All defaults of the manual, with the built-in conventions; base_domain is "localhost". */
+struct settings *settings_create(void);
+void settings_destroy(struct settings *s);
+
+/* NULL where the name is unknown. */
+const struct settings_engine *settings_engine_find(const struct settings *s, const char *name);
+
+/* May any convention look at this label?  Others are not kept. */
+bool settings_wants_label(const struct settings *s, const char *name);
+
+#endif

@@ -1,0 +1,58 @@
+/* reconcile.h - the step: who rang, look, plan, adopt, drive outputs.
+ *
+ * Callbacks of sources, probes and timers only note facts; everything is decided in one place a
+ * turn.  Owns the sources, the prober, the planner, the ledger and the state on disk.
+ */
+#ifndef RECONCILER_RECONCILE_H
+#define RECONCILER_RECONCILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "reconciler/base/httpc.h"
+#include "reconciler/model/planner.h"
+#include "reconciler/model/settings.h"
+#include "reconciler/output.h"
+#include "reconciler/sources/source.h"
+
+struct reconciler;
+
+struct reconciler_config {
+	uv_loop_t *loop;
+	struct httpc *http;
+	const struct settings *settings; /* must outlive it, or be replaced by reconciler_reload */
+	const char *state_dir; /* NULL: no state is kept */
+	const struct renderer *renderers[PLAN_OUTPUTS];
+	size_t noutputs;
+	struct output *const *outputs;
+};
+
+struct reconciler *reconciler_create(const struct reconciler_config *cfg);
+/* Loads the state, starts the sources. */
+void reconciler_start(struct reconciler *r);
+/* New settings: sources that did not change go on, others are closed or opened. */
+void reconciler_reload(struct reconciler *r, const struct settings *settings);
+/* Writes the state; handles close on the loop, which the caller runs until it is empty. */
+void reconciler_destroy(struct reconciler *r);
+
+/* Has there been a first complete look, or its equal from the state?  Before that nothing is
+ * published. */
+bool reconciler_ready(const struct reconciler *r);
+/* The current snapshot, never NULL. */
+struct snapshot *reconciler_snapshot(const struct reconciler *r);
+const struct settings *reconciler_settings(const struct reconciler *r);
+
+size_t reconciler_nsources(const struct reconciler *r);
+void reconciler_source(const struct reconciler *r, size_t i, struct source_info *ret);
+size_t reconciler_noutputs(const struct reconciler *r);
+void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
+
+/* Everything that is wrong now: the snapshot's problems and those of sources, outputs and state,
+ * each with the wall-clock time since when (milliseconds). */
+void reconciler_problems(const struct reconciler *r,
+	void (*fn)(void *arg, const struct problem *p, uint64_t since_ms), void *arg);
+
+#endif
