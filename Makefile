@@ -63,9 +63,54 @@ $B/tests/test_%: $B/tests/unit/test_%.o $B/pure.a
 $B/tests/edge_%: $B/tests/unit/edge_%.o $B/edge.a $B/pure.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# `make check` runs what needs no server; the rest is `make test`.  One line a suite, and a last one
+# that counts them.
+HEADERS := $(wildcard reconciler/*.h reconciler/*/*.h provider/*/*.h)
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY := $(FUZZ:%=$B/tests/replay_%)
+PROPERTY_SEQUENCES = 300
+
+check: all $(UNIT) $(EDGE) $(REPLAY) check-headers check-pure
+	@tests/check $B $(PROPERTY_SEQUENCES) $(FUZZ)
+
+$B/tests/replay_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/pure.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson nettle)
+
+# Every header compiles alone.
+check-headers: $(HEADERS:%=$B/%.alone)
+$B/%.h.alone: %.h
+	@mkdir -p $(@D)
+	@echo '#include "$<"' | $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ -fsyntax-only -x c - && touch $@
+
+# What a pure file must not call.
+IMPURE = socket|connect|open|openat|read|write|time|clock_gettime|gettimeofday|epoll_.*|uv_.*|curl_.*|MHD_.*|PQ.*|log_write
+check-pure: $B/pure.a
+	@if nm -u $B/pure.a | grep -wE '$(IMPURE)'; then echo 'a pure file touches the world'; exit 1; fi
+
+# One target under libFuzzer: make fuzz T=labels SECONDS=600
+T = labels
+SECONDS = 60
+fuzz: build/fuzz/fuzz_$T
+	@mkdir -p tests/fuzz/$T.crash build/fuzz/$T.found
+	build/fuzz/fuzz_$T -max_total_time=$(SECONDS) -timeout=1 -rss_limit_mb=2048 -print_final_stats=1 \
+		-artifact_prefix=tests/fuzz/$T.crash/ build/fuzz/$T.found tests/fuzz/$T.in
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PURE_SRC)
+	@mkdir -p $(@D)
+	clang -std=c17 -D_GNU_SOURCE -I. $(shell pkg-config --cflags jansson nettle) -g -O1 \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^ \
+		$(shell pkg-config --libs jansson nettle)
+
+FORMATTED = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(FORMATTED)
+format-check:
+	clang-format --dry-run -Werror $(FORMATTED)
+
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
 clean:
 	rm -rf build
 
-.PHONY: all clean
+.PHONY: all check check-headers check-pure clean format format-check fuzz

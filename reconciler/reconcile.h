@@ -31,8 +31,8 @@ struct reconciler_config {
 };
 
 struct reconciler *reconciler_create(const struct reconciler_config *cfg);
-/* Loads the state, starts the sources. */
-void reconciler_start(struct reconciler *r);
+/* Loads the state, starts the sources.  -EBUSY and others: the state directory cannot be used. */
+int reconciler_start(struct reconciler *r, struct err *reterr);
 /* New settings: sources that did not change go on, others are closed or opened. */
 void reconciler_reload(struct reconciler *r, const struct settings *settings);
 /* Writes the state; handles close on the loop, which the caller runs until it is empty. */
@@ -50,9 +50,9 @@ void reconciler_source(const struct reconciler *r, size_t i, struct source_info 
 size_t reconciler_noutputs(const struct reconciler *r);
 void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
 
-/* Everything that is wrong now: the snapshot's problems and those of sources, outputs and state,
- * each with the wall-clock time since when (milliseconds). */
-void reconciler_problems(const struct reconciler *r,
-	void (*fn)(void *arg, const struct problem *p, uint64_t since_ms), void *arg);
+/* Everything that is wrong now: sources, outputs, state, then the snapshot's problems.  since_ms is 0
+ * where nobody knows since when. */
+void reconciler_problems(
+	const struct reconciler *r, void (*fn)(void *arg, const struct problem *p), void *arg);
 
 #endif

@@ -23,13 +23,15 @@ struct json_split {
 	struct buf held; /* the object that is not whole yet */
 	unsigned depth;
 	bool in_string, escaped, opened, closed;
+	bool element, comma; /* what came last in the array */
 };
 
 void json_split_init(struct json_split *s, bool array, size_t object_max,
 	void (*object)(void *arg, const char *json, size_t n), void *arg);
 void json_split_finish(struct json_split *s);
 
-/* -EINVAL: this is not a stream of objects; -EMSGSIZE: an object is larger than object_max. */
+/* -EINVAL: this is not a stream of objects; -EMSGSIZE: an object is larger than object_max.  After
+ * a failure it is of no more use.  The callback must not feed or finish it. */
 int json_split_feed(struct json_split *s, const char *bytes, size_t n, struct err *reterr);
 /* Did the input end where it may?  For an array: after its closing bracket. */
 bool json_split_is_whole(const struct json_split *s);

@@ -88,6 +88,10 @@ void endpoint_seal(struct endpoint *e);
 /* Do both say the same? */
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
+/* Do both say the same as far as an engine's list can tell, its health apart?  Podman's list knows
+ * of published ports only, and not how a container is connected. */
+bool endpoint_lists_equal(const struct endpoint *a, const struct endpoint *b, bool podman);
+
 /* A label's value, or NULL. */
 const char *endpoint_label(const struct endpoint *e, const char *name);
 

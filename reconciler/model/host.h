@@ -40,6 +40,13 @@ int duration_parse(const char *text, uint64_t *ret_ms, struct err *reterr);
  * in canonical form, always with its port. */
 int upstream_parse(struct arena *a, const char *text, const char **ret, struct err *reterr);
 
+/* As much of what an outsider wrote as a message should show, never half a character:
+ * err_set(reterr, EINVAL, "not a port: '%s'", host_shown(text).text). */
+struct host_shown {
+	char text[72];
+};
+struct host_shown host_shown(const char *text);
+
 /* An IPv4 or IPv6 address in canonical text, into ret (46 bytes); false where it is none. */
 bool address_parse(const char *text, char *ret, bool *ret_v6);
 

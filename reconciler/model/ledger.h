@@ -1,9 +1,14 @@
-/* ledger.h - history as a value: who claimed a host first, which branch label is whose, which slot
- * is active.
+/* ledger.h - history as a value: who claimed a host first, which branch has a suffixed label, which
+ * slot is active.
  *
  * Rows are JSON objects when they are written and read, one a line, so that a journal can hold
  * them; a row is written again when it changes.  Times are milliseconds of the caller's clock
  * (wall clock, so that they mean something after a restart).  Pure.
+ *
+ * A host belongs to the project that claimed it first, on whatever path; within a project each path
+ * belongs to the group that claimed it first, among those that still have a container.  A claim
+ * whose last container has gone is held for a while (gone_ms says since when), so that
+ * stop-then-start loses no host.
  */
 #ifndef RECONCILER_MODEL_LEDGER_H
 #define RECONCILER_MODEL_LEDGER_H
@@ -16,6 +21,32 @@
 
 #include "reconciler/base/buf.h"
 #include "reconciler/base/err.h"
+#include "reconciler/model/plan.h"
+
+/* Containers of one group stand in for each other; its slots take turns.  "" where none. */
+struct group {
+	const char *project;
+	const char *environment;
+	const char *branch;
+	const char *service;
+};
+
+bool group_equal(const struct group *a, const struct group *b);
+
+/* The owner-to-be of one host and path.  slot is "" but for a slot's own URL. */
+struct ledger_claim {
+	struct group group;
+	const char *host;
+	const char *path;
+	const char *slot;
+	enum route_kind kind;
+	uint64_t first; /* the order in which claims were first seen */
+	uint64_t project_first; /* the same, for the project's oldest claim on the host */
+	uint64_t gone_ms; /* 0: it has a container */
+	unsigned users; /* the planner's count of containers that hold it now; not kept */
+	struct ledger_claim *host_next; /* claims on the same host, in no order */
+	struct ledger_claim *project_next; /* claims of the same project, in no order */
+};
 
 struct ledger;
 
@@ -24,8 +55,43 @@ void ledger_destroy(struct ledger *l);
 /* A deep copy, for tests and for rebuilding beside what runs. */
 struct ledger *ledger_copy(const struct ledger *l);
 
-/* Appends every row that changed since the last call (a row that went is {"row":…,"gone":true}), a
- * line each, and forgets that they changed.  Returns how many. */
+/* The claim with this key (host, path, slot and group), made where there is none, and live again;
+ * *ret_changed says whether it was made or revived. */
+const struct ledger_claim *ledger_claim(struct ledger *l, const struct group *g, const char *host,
+	const char *path, const char *slot, enum route_kind kind, bool *ret_changed);
+/* NULL where there is none. */
+const struct ledger_claim *ledger_find(const struct ledger *l, const struct group *g,
+	const char *host, const char *path, const char *slot);
+/* One container more, or less, holds it; returns how many do. */
+unsigned ledger_use(struct ledger *l, const struct ledger_claim *c, int more);
+/* Its last container has gone, or went at a time that has not come yet (the clock was wrong). */
+void ledger_release(struct ledger *l, const struct ledger_claim *c, uint64_t now_ms);
+/* It is over. */
+void ledger_drop(struct ledger *l, const struct ledger_claim *c);
+
+/* The first of a list, or NULL. */
+const struct ledger_claim *ledger_host(const struct ledger *l, const char *host);
+const struct ledger_claim *ledger_project(const struct ledger *l, const char *project);
+
+/* Every project with a claim. */
+void ledger_each_project(
+	const struct ledger *l, void (*fn)(void *arg, const char *project), void *arg);
+
+/* The oldest claim on a host, by whatever path: its project owns the host.  NULL: nobody does. */
+const struct ledger_claim *ledger_host_owner(const struct ledger *l, const char *host);
+/* The claim that owns a host and path, or NULL where nobody claims it. */
+const struct ledger_claim *ledger_owner(
+	const struct ledger *l, const char *host, const char *path);
+
+/* Does this branch's label carry the suffix?  Decided when the branch is first seen: yes where
+ * another branch of the project already has the plain host. */
+bool ledger_branch_suffixed(struct ledger *l, const struct group *g, const char *plain_host);
+
+/* The active slot of a group; NULL where none was ever chosen. */
+const char *ledger_active(const struct ledger *l, const struct group *g);
+void ledger_set_active(struct ledger *l, const struct group *g, const char *slot);
+
+/* Appends every change since the last call, a line each, and forgets them; how many bytes. */
 size_t ledger_take_changes(struct ledger *l, struct buf *lines);
 /* Appends every row, sorted: equal ledgers give equal bytes. */
 void ledger_print(const struct ledger *l, struct buf *lines);

@@ -73,7 +73,7 @@ struct project_plan {
 	size_t nroutes; /* sorted by host, then path, longest first */
 	const struct route *routes;
 	size_t nproblems;
-	const struct problem *problems;
+	struct problem *problems; /* sorted */
 	struct fragment fragment[PLAN_OUTPUTS];
 };
 

@@ -79,6 +79,9 @@ uint64_t planner_due_ms(const struct planner *p);
  * anything differs; the planner keeps its own reference, the caller takes one if it wants. */
 struct snapshot *planner_step(struct planner *p, uint64_t now_ms);
 
+/* The current snapshot, borrowed. */
+struct snapshot *planner_snapshot(const struct planner *p);
+
 /* Projects planned in the last step, for the log. */
 size_t planner_last_planned(const struct planner *p);
 

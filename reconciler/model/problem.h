@@ -6,6 +6,7 @@
 #define RECONCILER_MODEL_PROBLEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "reconciler/base/arena.h"
 
@@ -60,11 +61,15 @@ struct problem {
 	const char *remedy; /* what to do */
 	const char *project; /* NULL where none is concerned */
 	const char *host; /* NULL where none is concerned */
+	uint64_t since_ms; /* wall clock; set by the planner */
 };
 
 const char *problem_code_text(enum problem_code code);
 const char *problem_code_means(enum problem_code code);
 enum problem_severity problem_code_severity(enum problem_code code);
+
+/* An order in which problems stand; 0: the same problem. */
+int problem_compare(const struct problem *a, const struct problem *b);
 
 /* Problems collected in an arena. */
 struct problems {

@@ -14,6 +14,15 @@
 
 struct convention; /* convention.h */
 
+/* Names that a browser, a mail program, a certificate authority or a visitor expects the domain's
+ * owner behind: no branch and no label may take them. */
+#define SETTINGS_RESERVED(X)                                                                       \
+	X("abuse") X("admin") X("api") X("autoconfig") X("autodiscover") X("dns") X("ftp")         \
+	X("hostmaster") X("imap") X("isatap") X("localhost") X("mail") X("mta-sts") X("mx")        \
+	X("ns") X("ns1") X("ns2") X("ns3") X("ns4") X("openpgpkey") X("pop") X("pop3")             \
+	X("postmaster") X("root") X("security") X("smtp") X("status") X("traefik") X("waymark")    \
+	X("webmail") X("webmaster") X("wpad") X("www")
+
 /* Which URL template an environment gets; the order is the one of the configuration's `urls`. */
 struct settings_urls {
 	const char *production;

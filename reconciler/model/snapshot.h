@@ -23,6 +23,7 @@ struct bytes {
 struct snapshot_chunk {
 	unsigned refs;
 	size_t n;
+	size_t nroutes, nproblems;
 	struct project_plan *plan[SNAPSHOT_CHUNK_MAX]; /* sorted by project */
 	/* The plans' sections joined with ',' (no leading or trailing one; "" where all are empty). */
 	struct bytes joined[PLAN_OUTPUTS][FRAGMENT_SECTIONS];

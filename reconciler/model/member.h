@@ -1,0 +1,94 @@
+/* member.h - what one container asks for: who it is, which hosts it wants, where it listens.
+ *
+ * Read once from an endpoint by the conventions, and read again only when the endpoint or the
+ * settings change.  What cannot be used becomes a problem here, at the edge; the rest of the model
+ * sees types.  Pure.
+ */
+#ifndef RECONCILER_MODEL_MEMBER_H
+#define RECONCILER_MODEL_MEMBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "reconciler/model/convention.h"
+#include "reconciler/model/endpoint.h"
+#include "reconciler/model/ledger.h"
+#include "reconciler/model/planner.h"
+#include "reconciler/model/settings.h"
+
+/* More hosts than this from one container are a problem: each may cost a certificate. */
+#define MEMBER_HOSTS_MAX 64
+
+struct member_host {
+	const char *host;
+	const char *from; /* "label waymark.host" */
+	bool slot; /* a slot's own URL */
+	enum route_kind kind;
+};
+
+struct member {
+	/* The planner's: its table, the list of the project's members, and the claims it holds. */
+	UT_hash_handle hh;
+	char *key; /* engine and id, each with its NUL */
+	struct project *project;
+	struct member *prev, *next; /* in the project */
+	bool attached; /* its claims stand in the ledger */
+	size_t nclaims;
+	struct member_claim {
+		const struct ledger_claim *claim;
+		const char *from; /* the label that asks for it */
+	} *claim;
+
+	const struct endpoint *endpoint;
+	enum readiness ready;
+	struct arena arena; /* for all that follows */
+
+	struct group group;
+	const char *slot; /* "" where none */
+	bool claims; /* false: what it asks for is too broken to claim anything */
+	bool codi_branches;
+	const char *derived; /* the host of its group by the URL template; NULL where there is none */
+	const char *derived_from; /* the label to blame for it */
+	enum route_kind kind; /* of that host and of those it names */
+	const char *derived_suffixed; /* the same with the branch's suffix; NULL where it has none */
+	size_t nhosts; /* besides the derived one */
+	struct member_host *hosts;
+	const char *path; /* "" or "/api" */
+	bool strip;
+	bool sticky;
+
+	const char *url; /* "http://172.17.0.2:80"; NULL where it cannot be told */
+	const char *address;
+	uint16_t port;
+	bool published;
+	bool unchecked; /* waymark.health=none: running counts */
+
+	struct problems problems;
+};
+
+/* NULL where no convention recognises the container, or it says enable=false.  Takes a reference
+ * to the endpoint. */
+struct member *member_create(const struct settings *s, const struct endpoint *e);
+/* Takes NULL. */
+void member_destroy(struct member *m);
+
+/* The host of its group in force: the derived one, or the suffixed one. */
+const char *member_derived(const struct member *m, bool suffixed);
+
+/* "container web-1 on app1", in the member's arena. */
+const char *member_object(struct arena *a, const struct endpoint *e);
+
+/* What a tenant wrote, in quotes, cut to what fits into a message. */
+const char *text_quote(struct arena *a, const char *text);
+
+/* How it stands with traffic, leaving out what only the group knows (standby, draining). */
+enum server_state member_state(const struct member *m, const struct settings *s);
+/* "healthy", "ready", … for people. */
+const char *member_health_text(const struct member *m, const struct settings *s);
+/* Does it want a probe? */
+bool member_wants_probe(const struct member *m, const struct settings *s);
+
+#endif

@@ -1,0 +1,612 @@
+#include "reconciler/model/planner.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "reconciler/model/member.h"
+#include "reconciler/model/project_plan.h"
+
+struct project {
+	UT_hash_handle hh;
+	char *name;
+	struct member *members;
+	struct project_plan *plan; /* its current one; NULL: none */
+	bool dirty;
+	struct project *next_dirty;
+};
+
+/* Claims that are held end in the order in which they were released, for all are held equally
+ * long: a queue of hosts to look at. */
+struct held {
+	uint64_t due_ms;
+	char *host;
+};
+
+struct planner {
+	const struct settings *settings;
+	struct ledger *ledger;
+	const struct renderer *renderers[PLAN_OUTPUTS];
+	struct snapshot *snapshot;
+	struct member *members; /* by engine and id */
+	struct project *projects;
+	struct project *dirty;
+	bool fresh; /* the ledger was not looked through yet */
+	size_t planned;
+
+	struct member **unattached; /* whose claims do not stand in the ledger yet */
+	size_t nunattached, unattached_cap;
+	const struct ledger_claim **orphans; /* whose last container may have gone */
+	size_t norphans, orphans_cap;
+	struct held *held;
+	size_t held_first, held_end, held_cap;
+};
+
+const char *
+readiness_text(enum readiness r)
+{
+	static const char *const text[] = {"starting", "ready", "refused", "unreachable"};
+	assert(r < sizeof(text) / sizeof(*text));
+	return text[r];
+}
+
+/* Room for one more in a growing array. */
+static void *
+grow(void *array, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return array;
+	*cap = *cap ? *cap * 2 : 16;
+	return xrealloc(array, *cap * size);
+}
+
+static void
+project_ring(struct planner *p, struct project *pr)
+{
+	if (pr->dirty)
+		return;
+	pr->dirty = true;
+	pr->next_dirty = p->dirty;
+	p->dirty = pr;
+}
+
+static struct project *
+project_need(struct planner *p, const char *name)
+{
+	struct project *pr;
+	HASH_FIND_STR(p->projects, name, pr);
+	if (!pr) {
+		pr = xcalloc(1, sizeof(*pr));
+		pr->name = xstrdup(name);
+		HASH_ADD_KEYPTR(hh, p->projects, pr->name, strlen(pr->name), pr);
+	}
+	return pr;
+}
+
+static void
+project_free(struct planner *p, struct project *pr)
+{
+	HASH_DEL(p->projects, pr);
+	project_plan_unref(pr->plan);
+	free(pr->name);
+	free(pr);
+}
+
+/* Who owns this host changed, or may have: everyone who claims it is planned anew. */
+static void
+host_ring(struct planner *p, const char *host)
+{
+	for (const struct ledger_claim *c = ledger_host(p->ledger, host); c; c = c->host_next)
+		project_ring(p, project_need(p, c->group.project));
+}
+
+struct planner *
+planner_create(const struct settings *settings, struct ledger *ledger,
+	const struct renderer *const renderers[PLAN_OUTPUTS])
+{
+	struct planner *p = xcalloc(1, sizeof(*p));
+	p->settings = settings;
+	p->ledger = ledger;
+	memcpy(p->renderers, renderers, sizeof(p->renderers));
+	p->snapshot = snapshot_create();
+	p->fresh = true;
+	project_ring(p, project_need(p, PROJECT_STATIC));
+	return p;
+}
+
+static void
+member_attach_later(struct planner *p, struct member *m)
+{
+	p->unattached =
+		grow(p->unattached, p->nunattached, &p->unattached_cap, sizeof(*p->unattached));
+	p->unattached[p->nunattached++] = m;
+}
+
+static void
+claim_orphan(struct planner *p, const struct ledger_claim *c)
+{
+	p->orphans = grow(p->orphans, p->norphans, &p->orphans_cap, sizeof(*p->orphans));
+	p->orphans[p->norphans++] = c;
+}
+
+static void
+member_detach(struct planner *p, struct member *m)
+{
+	for (size_t i = 0; i < m->nclaims; i++)
+		if (ledger_use(p->ledger, m->claim[i].claim, -1) == 0)
+			claim_orphan(p, m->claim[i].claim);
+	m->nclaims = 0;
+	if (m->attached)
+		return;
+	for (size_t i = 0; i < p->nunattached; i++)
+		if (p->unattached[i] == m) {
+			p->unattached[i] = p->unattached[--p->nunattached];
+			return;
+		}
+}
+
+static void
+member_unlink(struct planner *p, struct member *m)
+{
+	HASH_DEL(p->members, m);
+	if (m->prev)
+		m->prev->next = m->next;
+	else
+		m->project->members = m->next;
+	if (m->next)
+		m->next->prev = m->prev;
+	project_ring(p, m->project);
+	member_detach(p, m);
+}
+
+static size_t
+key_size(const char *engine, const char *id)
+{
+	return strlen(engine) + 1 + strlen(id) + 1;
+}
+
+static char *
+key_make(const char *engine, const char *id)
+{
+	size_t n = strlen(engine) + 1;
+	char *key = xmalloc(key_size(engine, id));
+	memcpy(key, engine, n);
+	memcpy(key + n, id, strlen(id) + 1);
+	return key;
+}
+
+static struct member *
+member_find(const struct planner *p, const char *engine, const char *id)
+{
+	char *key = key_make(engine, id);
+	struct member *m;
+	HASH_FIND(hh, p->members, key, key_size(engine, id), m);
+	free(key);
+	return m;
+}
+
+static void
+member_link(struct planner *p, struct member *m)
+{
+	const struct endpoint *e = m->endpoint;
+
+	m->key = key_make(e->engine, e->id);
+	HASH_ADD_KEYPTR(hh, p->members, m->key, key_size(e->engine, e->id), m);
+	m->project = project_need(p, m->group.project);
+	m->next = m->project->members;
+	if (m->next)
+		m->next->prev = m;
+	m->project->members = m;
+	project_ring(p, m->project);
+	member_attach_later(p, m);
+}
+
+/* Is it the same process at the same address, so that what a probe found still holds? */
+static bool
+is_same_run(const struct member *a, const struct member *b)
+{
+	const char *x = a->endpoint->run, *y = b->endpoint->run;
+
+	return (!*x || !*y || strcmp(x, y) == 0) && a->url && b->url &&
+	       strcmp(a->url, b->url) == 0 && b->endpoint->state == ENDPOINT_RUNNING;
+}
+
+bool
+planner_put(struct planner *p, const struct endpoint *e)
+{
+	struct member *old = member_find(p, e->engine, e->id);
+	if (old && endpoint_equal(old->endpoint, e))
+		return false;
+
+	struct member *m = member_create(p->settings, e);
+	if (m && old && is_same_run(old, m))
+		m->ready = old->ready;
+	if (old) {
+		member_unlink(p, old);
+		member_destroy(old);
+	}
+	if (m)
+		member_link(p, m);
+	return m || old;
+}
+
+void
+planner_remove(struct planner *p, const char *engine, const char *id)
+{
+	struct member *m = member_find(p, engine, id);
+	if (!m)
+		return;
+	member_unlink(p, m);
+	member_destroy(m);
+}
+
+const struct endpoint *
+planner_find(const struct planner *p, const char *engine, const char *id)
+{
+	struct member *m = member_find(p, engine, id);
+	return m ? m->endpoint : NULL;
+}
+
+void
+planner_each(const struct planner *p,
+	void (*fn)(void *arg, const struct endpoint *e, enum readiness ready), void *arg)
+{
+	struct member *m, *tmp;
+	HASH_ITER(hh, p->members, m, tmp)
+		fn(arg, m->endpoint, m->ready);
+}
+
+void
+planner_set_ready(struct planner *p, const char *engine, const char *id, enum readiness ready)
+{
+	struct member *m = member_find(p, engine, id);
+	if (!m || m->ready == ready)
+		return;
+	m->ready = ready;
+	project_ring(p, m->project);
+}
+
+bool
+planner_probe_target(const struct planner *p, const char *engine, const char *id,
+	struct probe_target *ret)
+{
+	const struct member *m = member_find(p, engine, id);
+	if (!m || !member_wants_probe(m, p->settings))
+		return false;
+	*ret = (struct probe_target){
+		.address = m->address,
+		.port = m->port,
+		.published = m->published,
+		.run = m->endpoint->run,
+		.ready_before = m->ready == READY_YES,
+	};
+	return true;
+}
+
+void
+planner_set_settings(struct planner *p, const struct settings *settings)
+{
+	size_t n = HASH_COUNT(p->members);
+	const struct endpoint **endpoints = xmalloc(n * sizeof(*endpoints));
+	enum readiness *ready = xmalloc(n * sizeof(*ready));
+	struct member *m, *tmp;
+	size_t i = 0;
+
+	HASH_ITER(hh, p->members, m, tmp) {
+		ready[i] = m->ready;
+		endpoints[i++] = endpoint_ref(m->endpoint);
+		member_unlink(p, m);
+		member_destroy(m);
+	}
+	p->settings = settings;
+	for (i = 0; i < n; i++) {
+		planner_put(p, endpoints[i]);
+		planner_set_ready(p, endpoints[i]->engine, endpoints[i]->id, ready[i]);
+		endpoint_unref(endpoints[i]);
+	}
+	free(endpoints);
+	free(ready);
+
+	struct project *pr, *next;
+	HASH_ITER(hh, p->projects, pr, next)
+		project_ring(p, pr);
+}
+
+static void
+hold(struct planner *p, const struct ledger_claim *c, uint64_t due_ms)
+{
+	if (p->held_end == p->held_cap && p->held_first) {
+		memmove(p->held, p->held + p->held_first,
+			(p->held_end - p->held_first) * sizeof(*p->held));
+		p->held_end -= p->held_first;
+		p->held_first = 0;
+	}
+	p->held = grow(p->held, p->held_end, &p->held_cap, sizeof(*p->held));
+	p->held[p->held_end++] = (struct held){due_ms, xstrdup(c->host)};
+}
+
+static int
+gone_compare(const void *a, const void *b)
+{
+	const struct ledger_claim *x = *(const struct ledger_claim *const *)a;
+	const struct ledger_claim *y = *(const struct ledger_claim *const *)b;
+	return (x->gone_ms > y->gone_ms) - (x->gone_ms < y->gone_ms);
+}
+
+struct claims {
+	struct planner *p;
+	const struct ledger_claim **list;
+	size_t n, cap;
+};
+
+static void
+claims_collect(void *arg, const char *project)
+{
+	struct claims *all = arg;
+	for (const struct ledger_claim *c = ledger_project(all->p->ledger, project); c;
+		c = c->project_next) {
+		all->list = grow(all->list, all->n, &all->cap, sizeof(*all->list));
+		all->list[all->n++] = c;
+	}
+	project_ring(all->p, project_need(all->p, project));
+}
+
+/* What the ledger says from before: claims that nobody makes any more, and claims that are held. */
+static void
+ledger_take_up(struct planner *p, uint64_t now_ms)
+{
+	struct claims all = {.p = p};
+
+	p->fresh = false;
+	ledger_each_project(p->ledger, claims_collect, &all);
+	if (all.n)
+		qsort(all.list, all.n, sizeof(*all.list), gone_compare);
+	for (size_t i = 0; i < all.n; i++) {
+		const struct ledger_claim *c = all.list[i];
+		if (c->gone_ms > now_ms)
+			ledger_release(p->ledger, c, now_ms);
+		if (c->gone_ms)
+			hold(p, c, c->gone_ms + p->settings->hold_ms);
+		else if (!c->users)
+			claim_orphan(p, c);
+	}
+	free(all.list);
+}
+
+static int
+older_first(const void *a, const void *b)
+{
+	const struct endpoint *x = (*(struct member *const *)a)->endpoint;
+	const struct endpoint *y = (*(struct member *const *)b)->endpoint;
+	int order = (x->created > y->created) - (x->created < y->created);
+
+	if (!order)
+		order = strcmp(x->id, y->id);
+	return order ? order : strcmp(x->engine, y->engine);
+}
+
+static void
+attach_host(struct planner *p, struct member *m, const char *host, const char *slot,
+	enum route_kind kind, const char *from)
+{
+	bool changed;
+	const struct ledger_claim *c =
+		ledger_claim(p->ledger, &m->group, host, m->path, slot, kind, &changed);
+
+	for (size_t i = 0; i < m->nclaims; i++)
+		if (m->claim[i].claim == c)
+			return;
+	ledger_use(p->ledger, c, 1);
+	m->claim[m->nclaims++] = (struct member_claim){c, from};
+	if (changed)
+		host_ring(p, host);
+}
+
+static void
+member_attach(struct planner *p, struct member *m)
+{
+	m->attached = true;
+	if (!m->claims)
+		return;
+	m->claim = ARENA_ARRAY(&m->arena, struct member_claim, m->nhosts + 1);
+	if (m->derived) {
+		bool suffixed = m->derived_suffixed &&
+				ledger_branch_suffixed(p->ledger, &m->group, m->derived);
+		attach_host(p, m, member_derived(m, suffixed), "", m->kind, m->derived_from);
+	}
+	for (size_t i = 0; i < m->nhosts; i++)
+		attach_host(p, m, m->hosts[i].host, m->hosts[i].slot ? m->slot : "",
+			m->hosts[i].kind, m->hosts[i].from);
+}
+
+/* Claims first seen in one look go to the older container, then the lower id, whatever order the
+ * look lists them in. */
+static void
+attach_members(struct planner *p)
+{
+	if (p->nunattached)
+		qsort(p->unattached, p->nunattached, sizeof(*p->unattached), older_first);
+	for (size_t i = 0; i < p->nunattached; i++)
+		member_attach(p, p->unattached[i]);
+	p->nunattached = 0;
+}
+
+static void
+release_orphans(struct planner *p, uint64_t now_ms)
+{
+	for (size_t i = 0; i < p->norphans; i++) {
+		const struct ledger_claim *c = p->orphans[i];
+		if (c->users || c->gone_ms)
+			continue;
+		ledger_release(p->ledger, c, now_ms);
+		hold(p, c, now_ms + p->settings->hold_ms);
+		host_ring(p, c->host);
+	}
+	p->norphans = 0;
+}
+
+static void
+host_expire(struct planner *p, const char *host, uint64_t now_ms)
+{
+	const struct ledger_claim *next;
+	bool first = true;
+
+	for (const struct ledger_claim *c = ledger_host(p->ledger, host); c; c = next) {
+		next = c->host_next;
+		if (!c->gone_ms || c->gone_ms + p->settings->hold_ms > now_ms)
+			continue;
+		if (first)
+			host_ring(p, host);
+		first = false;
+		ledger_drop(p->ledger, c);
+	}
+}
+
+static void
+expire_held(struct planner *p, uint64_t now_ms)
+{
+	while (p->held_first < p->held_end && p->held[p->held_first].due_ms <= now_ms) {
+		char *host = p->held[p->held_first++].host;
+		host_expire(p, host, now_ms);
+		free(host);
+	}
+}
+
+/* A problem that stays keeps the time at which it began. */
+static void
+date_problems(struct project_plan *next, const struct project_plan *last, uint64_t now_ms)
+{
+	size_t k = 0;
+	for (size_t i = 0; i < next->nproblems; i++) {
+		struct problem *q = &next->problems[i];
+		while (last && k < last->nproblems && problem_compare(&last->problems[k], q) < 0)
+			k++;
+		bool stays = last && k < last->nproblems &&
+			     problem_compare(&last->problems[k], q) == 0;
+		q->since_ms = stays ? last->problems[k].since_ms : now_ms;
+	}
+}
+
+/* Plans one project; true where its plan is another now. */
+static bool
+project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
+{
+	bool is_static = strcmp(pr->name, PROJECT_STATIC) == 0;
+	struct project_plan *next = NULL;
+
+	project_choose_slots(p->settings, p->ledger, pr->members);
+	if (pr->members || ledger_project(p->ledger, pr->name) || (is_static && p->settings->nstatics))
+		next = project_plan_make(
+			p->settings, p->ledger, pr->name, pr->members, p->renderers);
+	if (next ? pr->plan && project_plan_equal(next, pr->plan) : !pr->plan) {
+		project_plan_unref(next);
+		return false;
+	}
+	if (next) {
+		next->revision = p->snapshot->revision + 1;
+		date_problems(next, pr->plan, now_ms);
+	}
+	project_plan_unref(pr->plan);
+	pr->plan = next;
+	return true;
+}
+
+static void
+snapshot_adopt(struct planner *p, const struct snapshot_change *changes, size_t n)
+{
+	struct snapshot *next = snapshot_next(p->snapshot, changes, n);
+	snapshot_unref(p->snapshot);
+	p->snapshot = next;
+}
+
+static void
+replan_dirty(struct planner *p, uint64_t now_ms)
+{
+	struct project *dirty = p->dirty, *next;
+	struct snapshot_change *changes = NULL;
+	size_t n = 0, cap = 0;
+
+	p->dirty = NULL;
+	p->planned = 0;
+	for (struct project *pr = dirty; pr; pr = pr->next_dirty, p->planned++) {
+		if (!project_replan(p, pr, now_ms))
+			continue;
+		changes = grow(changes, n, &cap, sizeof(*changes));
+		changes[n++] = (struct snapshot_change){pr->name, pr->plan};
+	}
+	if (n)
+		snapshot_adopt(p, changes, n);
+	free(changes);
+
+	for (struct project *pr = dirty; pr; pr = next) {
+		next = pr->next_dirty;
+		pr->dirty = false;
+		if (!pr->plan && !pr->members && strcmp(pr->name, PROJECT_STATIC) != 0)
+			project_free(p, pr);
+	}
+}
+
+bool
+planner_is_dirty(const struct planner *p, uint64_t now_ms)
+{
+	return p->dirty || p->fresh || p->nunattached || p->norphans ||
+	       planner_due_ms(p) <= now_ms;
+}
+
+uint64_t
+planner_due_ms(const struct planner *p)
+{
+	return p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX;
+}
+
+struct snapshot *
+planner_step(struct planner *p, uint64_t now_ms)
+{
+	if (!planner_is_dirty(p, now_ms))
+		return p->snapshot;
+
+	attach_members(p);
+	if (p->fresh)
+		ledger_take_up(p, now_ms);
+	release_orphans(p, now_ms);
+	expire_held(p, now_ms);
+	replan_dirty(p, now_ms);
+	return p->snapshot;
+}
+
+struct snapshot *
+planner_snapshot(const struct planner *p)
+{
+	return p->snapshot;
+}
+
+size_t
+planner_last_planned(const struct planner *p)
+{
+	return p->planned;
+}
+
+void
+planner_destroy(struct planner *p)
+{
+	struct member *m, *mtmp;
+	struct project *pr, *ptmp;
+
+	if (!p)
+		return;
+	HASH_ITER(hh, p->members, m, mtmp) {
+		HASH_DEL(p->members, m);
+		member_destroy(m);
+	}
+	HASH_ITER(hh, p->projects, pr, ptmp)
+		project_free(p, pr);
+	while (p->held_first < p->held_end)
+		free(p->held[p->held_first++].host);
+	snapshot_unref(p->snapshot);
+	free(p->unattached);
+	free(p->orphans);
+	free(p->held);
+	free(p);
+}
