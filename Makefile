@@ -24,10 +24,10 @@ LDLIBS = $(shell pkg-config --libs $(PKGS)) -lm
 
 # Pure files touch nothing of the world; they are archived alone, and their tests link against this
 # archive, jansson and nettle only, so that a stray call to the world fails to link.
-PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json_split.c) \
+PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json.c json_split.c) \
 	$(wildcard reconciler/model/*.c) \
 	$(wildcard reconciler/*_parse.c reconciler/*/*_parse.c) \
-	$(wildcard provider/*/*_render.c provider/*/*_check.c)
+	$(filter-out provider/cli/%,$(wildcard provider/*/*_render.c provider/*/*_check.c))
 EDGE_SRC := $(filter-out $(PURE_SRC) provider/cli/main.c,\
 	$(wildcard reconciler/base/*.c reconciler/sources/*.c reconciler/*.c provider/*/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$B/%.o)
@@ -110,7 +110,64 @@ format-check:
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
+# Tests and demo.  tests/install brings what is missing and is done at once where all is there;
+# the recipes build in a make of their own, because pkg-config and headers may have come just now.
+demo:
+	@tests/install build demo
+	@$(MAKE) --no-print-directory all
+	@examples/demo
+
+test:
+	@tests/install build test
+	@$(MAKE) --no-print-directory all bench-programs
+	@tests/run
+
+soak:
+	@tests/install build test
+	@$(MAKE) --no-print-directory all bench-programs
+	@WAYMARK_SOAK=1 tests/run
+
+install-deps:
+	@tests/install build
+
+# The fake engine and the bench.  Needs: python3; for `make bench` also golang-go, caddy, wrk.
+BENCH := tests/bench
+BENCH_BASE := $(patsubst %,$B/reconciler/base/%.o,arena buf err utf8)
+
+# The shapes are compiled into the fake engine, which dependency files do not say.
+$B/$(BENCH)/fake_render.o: $(wildcard $(BENCH)/shapes/*.json)
+
+$B/fake_engine: $(patsubst %.c,$B/%.o,$(wildcard $(BENCH)/fake_*.c)) $(BENCH_BASE)
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libuv jansson)
+
+$B/bench_client: $B/$(BENCH)/bench_client.o $(BENCH_BASE)
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs zlib)
+
+$B/bench_baseline: $(BENCH)/baseline/main.go
+	GO111MODULE=off go build -o $@ $<
+
+BENCH_PROGRAMS := $B/fake_engine $B/bench_client
+
+# BENCH_QUICK=1: under a minute, and only the counts are judged.
+bench-programs: $(BENCH_PROGRAMS)
+bench: all $(BENCH_PROGRAMS) $B/bench_baseline
+	@mkdir -p docs
+	WAYMARK_BUILD=$B $(BENCH)/bench.py --json build/bench.json --markdown docs/benchmarks.md
+
+schema: all
+	build/waymark check --schema > schema/config.schema.json
+
+install: all
+	install -D -m 0755 $B/waymark $(DESTDIR)$(PREFIX)/bin/waymark
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/waymark
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/waymark.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/waymark.service
+	install -m 0644 README.md packaging/waymark.yaml schema/config.schema.json \
+		$(DESTDIR)$(PREFIX)/share/doc/waymark
+	@[ -e $(DESTDIR)/etc/waymark/waymark.yaml ] || \
+		install -D -m 0644 packaging/waymark.yaml $(DESTDIR)/etc/waymark/waymark.yaml
+
 clean:
 	rm -rf build
 
-.PHONY: all check check-headers check-pure clean format format-check fuzz
+.PHONY: all install demo test soak install-deps bench bench-programs schema check check-headers check-pure clean format format-check fuzz

@@ -102,7 +102,6 @@ state_open(uv_loop_t *loop, const char *dir, const struct state_owner *owner, st
 	read_boot(s->boot, sizeof(s->boot));
 	uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
-	uv_unref((uv_handle_t *)&s->timer);
 	*ret = s;
 	return 0;
 }

@@ -25,15 +25,20 @@ err_wrap(struct err *reterr, const char *fmt, ...)
 	if (!reterr)
 		return -EINVAL;
 
-	char inner[sizeof(reterr->text)];
-	memcpy(inner, reterr->text, sizeof(inner));
+	struct err inner = *reterr;
 
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(reterr->text, sizeof(reterr->text), fmt, ap);
+	vsnprintf(reterr->text, sizeof(reterr->text), fmt, ap);
 	va_end(ap);
 
-	if (n >= 0 && (size_t)n < sizeof(reterr->text))
-		snprintf(reterr->text + n, sizeof(reterr->text) - (size_t)n, ": %s", inner);
+	size_t n = strlen(reterr->text);
+	const char *const parts[] = {": ", inner.text};
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = strnlen(parts[i], sizeof(reterr->text) - 1 - n);
+		memcpy(reterr->text + n, parts[i], len);
+		n += len;
+	}
+	reterr->text[n] = '\0';
 	return -reterr->code;
 }

@@ -30,12 +30,14 @@
 	X(ENABLE, "enable")                                                                        \
 	X(NETWORK, "network")
 
+/* clang-format off */
 enum convention_field {
 #define X(name, text) FIELD_##name,
 	CONVENTION_FIELDS(X)
 #undef X
 	FIELD_COUNT
 };
+/* clang-format on */
 
 /* "project", "path.strip", … : the name in the configuration and, after "waymark.", the label. */
 const char *convention_field_text(enum convention_field field);
@@ -44,7 +46,7 @@ int convention_field_find(const char *text);
 
 enum convention_place {
 	PLACE_LABEL, /* text is a label's name; one '*' stands for any run of bytes */
-	PLACE_NAME, /* text is a pattern over the container's name: "codi-{project}-preview-{branch}" */
+	PLACE_NAME, /* text is a pattern over the container's name: "codi-{project}" */
 	PLACE_VALUE, /* text is the value */
 };
 
@@ -69,7 +71,7 @@ struct convention {
 
 /* A built-in convention by name; NULL where there is none. */
 const struct convention *convention_find(const char *name);
-/* The names that `platforms` may list, NULL-terminated; some have no convention of their own yet. */
+/* The names that `platforms` may list, then a NULL; some have no convention of their own yet. */
 const char *const *convention_names(void);
 
 /* What a container says under a convention.  A value of NULL was not said. */
@@ -92,7 +94,9 @@ void convention_read(const struct convention *c, const struct endpoint *e, struc
 bool convention_wants_label(const struct convention *c, const char *label);
 
 /* Is the text a name pattern that can be matched: known fields, each once, a literal between any
- * two of them?  0, or -EINVAL with what is wrong. */
+ * two of them?  0, or -EINVAL with what is wrong.  A field takes the shortest run that lets the
+ * rest match; environment and slot hold no '-', and a field that is known already must stand in
+ * the name as it is. */
 struct err;
 int convention_pattern_check(const char *pattern, struct err *reterr);
 

@@ -54,6 +54,7 @@ settings_create(void)
 	s->probe_interval_ms = 5000;
 	s->probe_timeout_ms = 2000;
 	s->hold_ms = 60000;
+	s->traefik.name = "traefik";
 	s->traefik.nhttp = COUNT(entry_points);
 	s->traefik.http = entry_points;
 	s->traefik.redirect = true;

@@ -14,6 +14,7 @@
 
 struct convention; /* convention.h */
 
+/* clang-format off */
 /* Names that a browser, a mail program, a certificate authority or a visitor expects the domain's
  * owner behind: no branch and no label may take them. */
 #define SETTINGS_RESERVED(X)                                                                       \
@@ -22,6 +23,12 @@ struct convention; /* convention.h */
 	X("ns") X("ns1") X("ns2") X("ns3") X("ns4") X("openpgpkey") X("pop") X("pop3")             \
 	X("postmaster") X("root") X("security") X("smtp") X("status") X("traefik") X("waymark")    \
 	X("webmail") X("webmaster") X("wpad") X("www")
+/* clang-format on */
+
+struct settings_url {
+	const char *environment;
+	const char *template;
+};
 
 /* Which URL template an environment gets; the order is the one of the configuration's `urls`. */
 struct settings_urls {
@@ -31,10 +38,7 @@ struct settings_urls {
 	const char *slot;
 	const char *service;
 	size_t nothers; /* further environments that the operator named */
-	const struct settings_url {
-		const char *environment;
-		const char *template;
-	} *others;
+	const struct settings_url *others;
 };
 
 struct settings_engine {
@@ -61,6 +65,7 @@ struct settings_tls_domain {
 };
 
 struct settings_traefik {
+	const char *name; /* the output's, for logs and the API */
 	size_t nhttp;
 	const char *const *http; /* entry points; at least one */
 	size_t nhttps; /* 0: no TLS routers */

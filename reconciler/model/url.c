@@ -256,11 +256,13 @@ url_host(struct arena *a, const struct settings *s, const struct url_parts *u, c
 static bool
 base_stands_alone(const char *template)
 {
-	const char *base = strstr(template, "{base}");
-	if (!base)
-		return true;
-	char after = base[strlen("{base}")];
-	return (base == template || base[-1] == '.') && (after == '\0' || after == '.');
+	const char *base = template;
+	for (; (base = strstr(base, "{base}")); base++) {
+		char after = base[strlen("{base}")];
+		if ((base != template && base[-1] != '.') || (after != '\0' && after != '.'))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -270,8 +272,20 @@ branch_stands_twice(const char *template)
 	return branch && strstr(branch + 1, "{branch}");
 }
 
-int
-url_template_check(const char *template, const char *needs, struct err *reterr)
+/* The first placeholder that is needed and not there; NULL where none is missing. */
+static const char *
+part_missing(struct arena *a, const char *template, const char *needs)
+{
+	for (int i = 0; i < PARTS; i++) {
+		const char *placeholder = arena_printf(a, "{%s}", part_texts[i]);
+		if (strstr(needs, part_texts[i]) && !strstr(template, placeholder))
+			return placeholder;
+	}
+	return NULL;
+}
+
+static int
+check_filled(struct arena *a, const char *template, const char *needs, struct err *reterr)
 {
 	static const char *const samples[PARTS] = {
 		[PART_PROJECT] = "p",
@@ -283,28 +297,31 @@ url_template_check(const char *template, const char *needs, struct err *reterr)
 	};
 
 	struct fill fill = {0};
-	for (int i = 0; i < PARTS; i++) {
-		char placeholder[16] = "{";
-		bool needed = strstr(needs, part_texts[i]);
-		strcat(strcat(placeholder, part_texts[i]), "}");
-		if (needed && !strstr(template, placeholder))
-			return err_set(reterr, EINVAL,
-				"%s is missing, so different things would get one host",
-				placeholder);
-		if (needed || i <= PART_BASE)
+	for (int i = 0; i < PARTS; i++)
+		if (i <= PART_BASE || strstr(needs, part_texts[i]))
 			fill.value[i] = samples[i];
-	}
-	if (branch_stands_twice(template))
-		return err_set(reterr, EINVAL, "{branch} stands twice");
-	if (!base_stands_alone(template))
-		return err_set(reterr, EINVAL, "{base} needs a dot between it and the rest");
 
-	struct arena a = {0};
 	char *text;
-	const char *host = NULL;
-	int r = fill_template(&a, template, &fill, &text, reterr);
-	if (r == 0 && host_parse(&a, text, &host, reterr) < 0)
-		r = err_wrap(reterr, "filled with samples");
+	const char *host;
+	int r = fill_template(a, template, &fill, &text, reterr);
+	if (r == 0 && (r = host_parse(a, text, &host, reterr)) < 0)
+		err_wrap(reterr, "filled with samples");
+	return r;
+}
+
+int
+url_template_check(const char *template, const char *needs, struct err *reterr)
+{
+	struct arena a = {0};
+	int r = check_filled(&a, template, needs, reterr);
+	const char *missing = part_missing(&a, template, needs);
+	if (r == 0 && missing)
+		r = err_set(reterr, EINVAL, "%s is missing, so different things would get one host",
+			missing);
+	if (r == 0 && branch_stands_twice(template))
+		r = err_set(reterr, EINVAL, "{branch} stands twice");
+	if (r == 0 && !base_stands_alone(template))
+		r = err_set(reterr, EINVAL, "{base} needs a dot between it and the rest");
 	arena_finish(&a);
 	return r;
 }

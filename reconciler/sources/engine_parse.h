@@ -2,7 +2,7 @@
  *
  * Shapes: Docker Engine API 1.24 to 1.52 (https://docs.docker.com/reference/api/engine/), Podman
  * 4.3's compatible API; both as measured.  Every byte of it is hostile input: wrong types are
- * absent members, and only an object without an id is refused.
+ * absent members, and only an object without an id is refused, or an inspect without a state.
  */
 #ifndef RECONCILER_SOURCES_ENGINE_PARSE_H
 #define RECONCILER_SOURCES_ENGINE_PARSE_H
@@ -18,11 +18,15 @@
 #define ENGINE_ID_MAX 128
 #define ENGINE_NAME_MAX 256
 
-/* One element of GET /containers/json. */
+/* Does the text have the shape of an id or a name, so that it may stand in a path? */
+bool engine_parse_is_id(const char *text);
+
+/* One element of GET /containers/json.  run is "" and stop_signal 0; health is HEALTH_UNKNOWN on
+ * Podman and where the container is paused or restarting, for then Docker's list does not say. */
 int engine_parse_item(const char *json, size_t n, const char *engine,
 	const struct settings *settings, bool podman, struct endpoint **ret, struct err *reterr);
 
-/* GET /containers/{id}/json. */
+/* GET /containers/{id}/json.  On Docker the ports are those that its list shows, too. */
 int engine_parse_inspect(const char *json, size_t n, const char *engine,
 	const struct settings *settings, bool podman, struct endpoint **ret, struct err *reterr);
 
@@ -37,6 +41,8 @@ struct engine_event {
 	enum engine_event_kind kind;
 	char container[ENGINE_NAME_MAX]; /* an id or a name */
 	int signal; /* with EVENT_KILL: the number; 0 where the engine does not say */
+	bool started; /* a new run began: what was sent to the last one is of no more account */
+	bool guessed; /* of a network event's actor, which on Docker would be the network */
 };
 
 /* One object of GET /events; only Type, Action and Actor are read. */
@@ -48,7 +54,7 @@ struct engine_version {
 	bool podman;
 };
 
-/* GET /version: the highest version that both sides know. */
+/* GET /version: the highest version that both sides know (1.52 here), or the engine's lowest. */
 int engine_parse_version(const char *json, size_t n, struct engine_version *ret, struct err *reterr);
 
 /* "SIGTERM", "TERM", "15", "SIGRTMIN+3": the number; 0 where it is none. */

@@ -1,14 +1,16 @@
 /* probe.h - is a container ready that nothing else checks?
  *
- * A TCP connect to its port, tried again within milliseconds at first (1, 2, 4, … ms up to the
- * interval), then every interval while it is ready.  Where the port is a published one, the
- * engine's port proxy accepts before the container does, so there any HTTP answer counts: one
- * HEAD request is sent, and the first byte back is the answer.  Refused is not ready; a time-out
- * or an unreachable network means that Waymark cannot tell.  A container that was ready is
- * refused twice in a row, an interval's tenth apart, before it counts as not ready.
+ * A TCP connect to its port, tried again within milliseconds at first: after 1 ms, later after an
+ * eighth of the time that it has been waited for, up to the interval (so that a port which opens
+ * after 200 ms is noticed at most 25 ms late), then every interval while it is ready.  Where the
+ * port is a published one, the engine's port proxy accepts before the container does, so there any
+ * HTTP answer counts: one HEAD request is sent, and the first byte back is the answer.  Refused is
+ * not ready; a time-out or an unreachable network means that Waymark cannot tell.  A container that
+ * was ready is refused twice in a row, an interval's tenth apart, before it counts as not ready.
  *
  * Thousands at once on the loop; at most PROBE_AT_ONCE connections are under way, in a fair order,
- * so that one that hangs delays nobody.
+ * and a quarter of them is kept for containers of which nothing is known yet, so that those that
+ * hang delay nobody.
  */
 #ifndef RECONCILER_SOURCES_PROBE_H
 #define RECONCILER_SOURCES_PROBE_H

@@ -1,0 +1,128 @@
+/* cmd_render.c - `waymark render`: one look at the world, printed as an output would have it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+#include "provider/cli/cli.h"
+#include "provider/cli/config.h"
+#include "provider/traefik/document_render.h"
+#include "provider/traefik/traefik_render.h"
+#include "reconciler/base/httpc.h"
+#include "reconciler/base/log.h"
+#include "reconciler/reconcile.h"
+
+/* A source that does not answer by then is named, and nothing is printed. */
+#define LOOK_MS 10000
+
+struct look {
+	struct output output; /* first: the reconciler hands it back */
+	uv_loop_t loop;
+	uv_timer_t deadline;
+	struct httpc *http;
+	struct reconciler *reconciler;
+	const struct settings *settings;
+	bool over;
+	int result;
+};
+
+static void
+print_problem(void *arg, const struct problem *p)
+{
+	(void)arg;
+	fprintf(stderr, "%s: %s%s%s: %s; %s\n", problem_code_text(p->code), p->object,
+		p->field ? ": " : "", p->field ? p->field : "", p->what, p->remedy);
+}
+
+static void
+look_end(struct look *l, int result)
+{
+	if (l->over)
+		return;
+	l->over = true;
+	l->result = result;
+	uv_stop(&l->loop);
+}
+
+static void
+on_publish(struct output *o, struct snapshot *s)
+{
+	struct look *l = (struct look *)o;
+	struct ranges ranges;
+
+	if (l->over)
+		return;
+	ranges_init(&ranges, s, &l->settings->traefik);
+	char *text = ranges_flatten(&ranges);
+	puts(text);
+	free(text);
+	ranges_finish(&ranges);
+	look_end(l, CLI_DONE);
+}
+
+static void
+on_info(struct output *o, struct output_info *ret)
+{
+	(void)o;
+	*ret = (struct output_info){.name = "render", .kind = "render", .error = ""};
+}
+
+static void
+on_deadline(uv_timer_t *timer)
+{
+	struct look *l = timer->data;
+	fprintf(stderr, "waymark: not every source could be seen within 10 s\n");
+	look_end(l, CLI_NO);
+}
+
+static void
+look_run(struct look *l)
+{
+	struct output *const outputs[] = {&l->output};
+	struct err e;
+
+	l->http = httpc_create(&l->loop);
+	l->reconciler = reconciler_create(&(struct reconciler_config){
+		.loop = &l->loop,
+		.http = l->http,
+		.settings = l->settings,
+		.renderers = {[TRAEFIK_OUTPUT] = &traefik_renderer},
+		.noutputs = 1,
+		.outputs = outputs,
+	});
+	uv_timer_init(&l->loop, &l->deadline);
+	l->deadline.data = l;
+	uv_timer_start(&l->deadline, on_deadline, LOOK_MS, 0);
+	reconciler_start(l->reconciler, &e);
+	uv_run(&l->loop, UV_RUN_DEFAULT);
+
+	reconciler_problems(l->reconciler, print_problem, NULL);
+	reconciler_destroy(l->reconciler);
+	httpc_destroy(l->http);
+	uv_close((uv_handle_t *)&l->deadline, NULL);
+	uv_run(&l->loop, UV_RUN_DEFAULT);
+}
+
+int
+cmd_render(int argc, char **argv)
+{
+	struct look l = {.output = {.publish = on_publish, .info = on_info}};
+	struct config *config;
+	const char *what;
+
+	if (cli_config_and_word(argc, argv, &config, &what) < 0)
+		return CLI_USAGE;
+	if (strcmp(what, "traefik") != 0) {
+		fprintf(stderr, "waymark: render: '%s' cannot be rendered; write traefik\n", what);
+		config_destroy(config);
+		return CLI_USAGE;
+	}
+	log_setup(config->log_format, LOG_ERROR);
+	l.settings = config->settings;
+	uv_loop_init(&l.loop);
+	look_run(&l);
+	uv_loop_close(&l.loop);
+	config_destroy(config);
+	return l.result;
+}

@@ -1,0 +1,185 @@
+/* cmd_run.c - `waymark run`: the composition root.  Configuration in; sources, outputs and server on
+ * one loop until SIGTERM. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+#include "provider/cli/cli.h"
+#include "provider/cli/config.h"
+#include "provider/status/api.h"
+#include "provider/status/server.h"
+#include "provider/traefik/traefik.h"
+#include "provider/traefik/traefik_render.h"
+#include "reconciler/base/httpc.h"
+#include "reconciler/base/log.h"
+#include "reconciler/reconcile.h"
+
+static const int stop_signals[] = {SIGTERM, SIGINT};
+
+#define NSIGNALS 3
+
+struct program {
+	uv_loop_t loop;
+	struct config *config;
+	struct config *last_config; /* what closing handles may still look at */
+	struct httpc *http;
+	struct traefik *traefik;
+	struct output *outputs[PLAN_OUTPUTS];
+	struct reconciler *reconciler;
+	struct api *api;
+	struct server *server;
+	struct server_routes routes[2];
+	uv_signal_t signals[NSIGNALS];
+};
+
+static struct server_config
+server_config_of(struct program *p)
+{
+	return (struct server_config){
+		.loop = &p->loop,
+		.nlisten = p->config->nlisten,
+		.listen = p->config->listen,
+		.ntokens = p->config->ntokens,
+		.tokens = p->config->tokens,
+		.nroutes = 2,
+		.routes = p->routes,
+	};
+}
+
+static void
+adopt_config(struct program *p, struct config *next)
+{
+	config_destroy(p->last_config);
+	p->last_config = p->config;
+	p->config = next;
+	log_setup(next->log_format, next->log_level);
+}
+
+static void
+reload(struct program *p)
+{
+	struct config_errors errors = {0};
+	struct config *next = config_load(p->config->path, &errors);
+
+	if (!next) {
+		for (size_t i = 0; i < errors.n; i++)
+			LOG(LOG_ERROR, "the new configuration is bad, keeping the old one",
+				LOG_S("file", errors.list[i].file), LOG_N("line", errors.list[i].line),
+				LOG_S("path", errors.list[i].path), LOG_S("err", errors.list[i].what),
+				LOG_S("remedy", errors.list[i].remedy));
+		config_errors_finish(&errors);
+		return;
+	}
+	config_errors_finish(&errors);
+
+	struct err e;
+	adopt_config(p, next);
+	struct server_config cfg = server_config_of(p);
+	if (server_reload(p->server, &cfg, &e) < 0)
+		LOG(LOG_ERROR, "cannot listen as the new configuration says, listening as before",
+			LOG_S("err", e.text));
+	reconciler_reload(p->reconciler, next->settings);
+	traefik_reload(p->traefik, next->settings);
+	LOG(LOG_INFO, "configuration read again");
+}
+
+static void
+stop(struct program *p)
+{
+	server_destroy(p->server);
+	api_destroy(p->api);
+	reconciler_destroy(p->reconciler);
+	traefik_destroy(p->traefik);
+	httpc_destroy(p->http);
+	for (size_t i = 0; i < NSIGNALS; i++)
+		uv_close((uv_handle_t *)&p->signals[i], NULL);
+}
+
+static void
+on_signal(uv_signal_t *handle, int number)
+{
+	struct program *p = handle->data;
+
+	if (number == SIGHUP) {
+		reload(p);
+		return;
+	}
+	LOG(LOG_INFO, "stopping", LOG_S("signal", strsignal(number)));
+	stop(p);
+}
+
+static void
+watch_signals(struct program *p)
+{
+	const int numbers[NSIGNALS] = {stop_signals[0], stop_signals[1], SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < NSIGNALS; i++) {
+		uv_signal_init(&p->loop, &p->signals[i]);
+		p->signals[i].data = p;
+		uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static void
+assemble(struct program *p)
+{
+	p->http = httpc_create(&p->loop);
+	p->traefik = traefik_create(&p->loop, p->http, p->config->settings);
+	p->outputs[TRAEFIK_OUTPUT] = traefik_output(p->traefik);
+	p->reconciler = reconciler_create(&(struct reconciler_config){
+		.loop = &p->loop,
+		.http = p->http,
+		.settings = p->config->settings,
+		.state_dir = p->config->state_dir,
+		.renderers = {[TRAEFIK_OUTPUT] = &traefik_renderer},
+		.noutputs = PLAN_OUTPUTS,
+		.outputs = p->outputs,
+	});
+	p->api = api_create(p->reconciler);
+	p->routes[0] = traefik_routes(p->traefik);
+	p->routes[1] = api_routes(p->api);
+	watch_signals(p);
+}
+
+static int
+start(struct program *p, struct err *reterr)
+{
+	struct server_config cfg = server_config_of(p);
+
+	p->server = server_create(&cfg, reterr);
+	if (!p->server)
+		return -reterr->code;
+	for (size_t i = 0; server_address(p->server, i); i++)
+		LOG(LOG_INFO, "listening", LOG_S("address", server_address(p->server, i)));
+	return reconciler_start(p->reconciler, reterr);
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+	struct program p = {0};
+	struct err e;
+	int r = CLI_DONE;
+
+	if (cli_config(argc, argv, &p.config) < 0)
+		return CLI_USAGE;
+	log_setup(p.config->log_format, p.config->log_level);
+	LOG(LOG_INFO, "waymark starts", LOG_S("version", WAYMARK_VERSION));
+
+	uv_loop_init(&p.loop);
+	assemble(&p);
+	if (start(&p, &e) < 0) {
+		LOG(LOG_ERROR, "cannot start", LOG_S("err", e.text));
+		r = CLI_USAGE;
+		stop(&p);
+	}
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	uv_loop_close(&p.loop);
+	config_destroy(p.config);
+	config_destroy(p.last_config);
+	return r;
+}

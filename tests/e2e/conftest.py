@@ -1,0 +1,133 @@
+"""What every test of this folder can ask for.
+
+The engines live as long as the run, everything else as long as its test.  `world` is what most
+tests want: an engine, Waymark on it, and Traefik on Waymark.
+"""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+import engines
+import traefik as traefik_module
+import waymark as waymark_module
+
+
+@pytest.fixture(scope="session")
+def run_directory():
+    """Short, because the paths of unix sockets are."""
+    directory = tempfile.mkdtemp(prefix="wm-", dir="/tmp")
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def directory(run_directory):
+    return tempfile.mkdtemp(prefix="t", dir=run_directory)
+
+
+def _engine(cls, directory):
+    engine = cls(directory)
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.destroy()
+
+
+@pytest.fixture(scope="session")
+def dockerd_of_the_run(run_directory):
+    yield from _engine(engines.Dockerd, f"{run_directory}/d")
+
+
+@pytest.fixture(scope="session")
+def podman_of_the_run(run_directory):
+    yield from _engine(engines.Podman, f"{run_directory}/p")
+
+
+@pytest.fixture
+def dockerd(dockerd_of_the_run):
+    yield dockerd_of_the_run
+    dockerd_of_the_run.clean()
+
+
+@pytest.fixture
+def podman(podman_of_the_run):
+    yield podman_of_the_run
+    podman_of_the_run.clean()
+
+
+@pytest.fixture(params=["docker", "podman"])
+def engine(request):
+    """Each of the two in turn."""
+    return request.getfixturevalue("dockerd" if request.param == "docker" else "podman")
+
+
+@pytest.fixture
+def own_dockerd(directory):
+    """One that the test may kill."""
+    yield from _engine(engines.Dockerd, f"{directory}/d")
+
+
+@pytest.fixture
+def waymark(directory):
+    """Makes Waymarks: waymark(engine, base_domain="x", …), started unless start=False."""
+    made = []
+
+    def make(*on, start=True, listen=None, **config):
+        config.setdefault("engines", [
+            {"name": f"{e.kind}{i or ''}", "host": e.host, "network": e.network}
+            for i, e in enumerate(on)])
+        one = waymark_module.Waymark(f"{directory}/w{len(made)}", config, listen)
+        made.append(one)
+        return one.start() if start else one
+
+    yield make
+    errors = []
+    for one in made:
+        try:
+            one.stop()
+        except AssertionError as e:
+            errors.append(str(e))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def traefik(directory):
+    """Makes Traefiks: traefik(waymark=port) or traefik(docker=host), started."""
+    made = []
+
+    def make(start=True, **how):
+        one = traefik_module.Traefik(f"{directory}/x{len(made)}", **how)
+        made.append(one)
+        return one.start() if start else one
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+class World:
+    def __init__(self, engine, waymark, traefik):
+        self.engine, self.waymark, self.traefik = engine, waymark, traefik
+
+
+@pytest.fixture
+def world(dockerd, waymark, traefik):
+    """dockerd, Waymark with the default settings on base domain `test`, Traefik."""
+    one = waymark(dockerd)
+    return World(dockerd, one, traefik(waymark=one.port))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of the logs of what it ran."""
+    report = (yield).get_result()
+    if report.when != "call" or not report.failed or "directory" not in item.funcargs:
+        return
+    for path, _, files in os.walk(item.funcargs["directory"]):
+        for name in sorted(f for f in files if f.endswith(".log") or f == "log"):
+            with open(os.path.join(path, name), errors="replace") as f:
+                report.sections.append((f"{os.path.basename(path)}/{name}", "".join(f.readlines()[-25:])))

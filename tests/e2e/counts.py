@@ -1,0 +1,20 @@
+"""How often, in one place: small by default, the issue's counts with WAYMARK_SOAK=1."""
+
+import os
+
+SOAK = os.environ.get("WAYMARK_SOAK") == "1"
+
+
+def pick(short, soak):
+    return soak if SOAK else short
+
+
+LATENCY_RUNS = 3  # the median of so many runs counts
+LATENCY_CHANGES = pick(4, 30)  # starts and stops of each side in a run
+# the watch asks once a millisecond; the p99 of a handful of changes is one outlier
+LATENCY_SLACK = pick(0.030, 0.002)
+LATENCY_BACKGROUND = 20  # containers that have nothing to do with it
+ROLLING_ROUNDS = pick(1, 5)
+ROLLING_RATE = pick(500, 1500)  # requests a second
+KILLS = pick(2, 20)  # SIGKILLs of Waymark under load
+EVENT_CHANGES = pick(30, 300)  # operations while events are being lost

@@ -1,0 +1,37 @@
+"""The two C programs of the tests, compiled when they are older than their source."""
+
+import os
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(ROOT, "build", "e2e")
+
+
+def _program(name, *flags):
+    source = os.path.join(HERE, name + ".c")
+    binary = os.path.join(BUILD, name)
+    os.makedirs(BUILD, exist_ok=True)
+    if not os.path.exists(binary) or os.path.getmtime(binary) < os.path.getmtime(source):
+        mine = f"{binary}.{os.getpid()}"
+        subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
+                        *flags, "-o", mine, source], check=True)
+        os.rename(mine, binary)
+    return binary
+
+
+def backend():
+    return _program("backend", "-static")
+
+
+def load():
+    return _program("load")
+
+
+def traefik():
+    """$TRAEFIK, or the one that tests/install put under build/."""
+    return os.environ.get("TRAEFIK") or os.path.join(ROOT, "build", "venv", "bin", "traefik")
+
+
+def waymark():
+    return os.environ.get("WAYMARK") or os.path.join(ROOT, "build", "waymark")

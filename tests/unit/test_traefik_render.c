@@ -1,0 +1,289 @@
+#include "provider/traefik/traefik_render.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "provider/traefik/document_render.h"
+#include "provider/traefik/traefik_check.h"
+#include "tests/unit/traefik_world.h"
+
+static const char *const web[] = {"web"};
+static const char *const websecure[] = {"websecure"};
+static const char *const sans[] = {"*.codeb.kr"};
+static const struct settings_tls_domain domains[] = {{"codeb.kr", 1, sans}};
+
+static const struct settings plain = {.traefik = {.nhttp = 1, .http = web}};
+static const struct settings tls = {.traefik = {.nhttp = 1,
+					    .http = web,
+					    .nhttps = 1,
+					    .https = websecure,
+					    .redirect = true,
+					    .resolver = "le",
+					    .ndomains = 1,
+					    .domains = domains}};
+static const struct settings bare_tls = {
+	.traefik = {.nhttp = 1, .http = web, .nhttps = 1, .https = websecure}};
+
+static void
+assert_section(const struct project_plan *p, enum traefik_section s, const char *want)
+{
+	assert_string_equal(p->fragment[TRAEFIK_OUTPUT].section[s].p, want);
+	assert_int_equal(p->fragment[TRAEFIK_OUTPUT].section[s].n, strlen(want));
+}
+
+static void
+test_plain(void **state)
+{
+	(void)state;
+	struct project_plan *p = PLAN(&plain, "My Shop",
+		{.host = "shop.local", .urls = {"http://172.17.0.2:80", "http://[fd00::2]:80"}});
+	assert_int_equal(p->nproblems, 0);
+	assert_section(p, TRAEFIK_ROUTERS,
+		"\"my-shop_production_shop.local\":{\"entryPoints\":[\"web\"],"
+		"\"rule\":\"Host(`shop.local`)\",\"service\":\"my-shop_production_shop.local\","
+		"\"priority\":10000}");
+	assert_section(p, TRAEFIK_SERVICES,
+		"\"my-shop_production_shop.local\":{\"loadBalancer\":{\"servers\":["
+		"{\"url\":\"http://172.17.0.2:80\"},{\"url\":\"http://[fd00::2]:80\"}]}}");
+	assert_section(p, TRAEFIK_MIDDLEWARES, "");
+	project_plan_unref(p);
+}
+
+static void
+test_path(void **state)
+{
+	(void)state;
+	struct project_plan *p = PLAN(&plain, "shop",
+		{.host = "shop.local",
+			.path = "/api_v1/~x",
+			.strip = true,
+			.sticky = true,
+			.urls = {"h2c://172.17.0.2:80"}});
+	assert_int_equal(p->nproblems, 0);
+	assert_section(p, TRAEFIK_ROUTERS,
+		"\"shop_production_shop.local_-api__v1_-_tx\":{\"entryPoints\":[\"web\"],"
+		"\"rule\":\"Host(`shop.local`) && (Path(`/api_v1/~x`) || "
+		"PathPrefix(`/api_v1/~x/`))\","
+		"\"service\":\"shop_production_shop.local_-api__v1_-_tx\",\"priority\":10010,"
+		"\"middlewares\":[\"shop_production_shop.local_-api__v1_-_tx_STRIP\"]}");
+	assert_section(p, TRAEFIK_SERVICES,
+		"\"shop_production_shop.local_-api__v1_-_tx\":{\"loadBalancer\":{\"sticky\":"
+		"{\"cookie\":{\"name\":\"waymark-bb10313b\",\"httpOnly\":true}},\"servers\":["
+		"{\"url\":\"h2c://172.17.0.2:80\"}]}}");
+	assert_section(p, TRAEFIK_MIDDLEWARES,
+		"\"shop_production_shop.local_-api__v1_-_tx_STRIP\":{\"stripPrefix\":"
+		"{\"prefixes\":[\"/api_v1/~x\"]}}");
+	project_plan_unref(p);
+}
+
+static void
+test_tls(void **state)
+{
+	(void)state;
+	struct project_plan *p =
+		PLAN(&tls, "shop", {.host = "shop.local", .environment = "staging"});
+	assert_section(p, TRAEFIK_ROUTERS,
+		"\"shop_staging_shop.local\":{\"entryPoints\":[\"web\"],"
+		"\"rule\":\"Host(`shop.local`)\",\"service\":\"shop_staging_shop.local\","
+		"\"priority\":10000,\"middlewares\":[\"waymark-redirect\"]},"
+		"\"shop_staging_shop.local_TLS\":{\"entryPoints\":[\"websecure\"],"
+		"\"rule\":\"Host(`shop.local`)\",\"service\":\"shop_staging_shop.local\","
+		"\"priority\":10000,\"tls\":{\"certResolver\":\"le\",\"domains\":["
+		"{\"main\":\"codeb.kr\",\"sans\":[\"*.codeb.kr\"]}]}}");
+	assert_section(p, TRAEFIK_SERVICES,
+		"\"shop_staging_shop.local\":{\"loadBalancer\":{\"servers\":[]}}");
+	project_plan_unref(p);
+
+	p = PLAN(&bare_tls, "shop", {.host = "shop.local"});
+	assert_non_null(strstr(p->fragment[0].section[TRAEFIK_ROUTERS].p, ",\"tls\":{}}"));
+	assert_null(strstr(p->fragment[0].section[TRAEFIK_ROUTERS].p, "middlewares"));
+	project_plan_unref(p);
+}
+
+static void
+test_static(void **state)
+{
+	(void)state;
+	struct project_plan *p = PLAN(&plain, "", {.host = "only.resolves", .kind = ROUTE_STATIC},
+		{.host = "ws.codeb.kr", .kind = ROUTE_STATIC, .urls = {"http://10.0.0.5:8000"}});
+	assert_int_equal(p->nproblems, 0);
+	assert_section(p, TRAEFIK_SERVICES,
+		"\"static_ws.codeb.kr\":{\"loadBalancer\":{\"servers\":["
+		"{\"url\":\"http://10.0.0.5:8000\"}]}}");
+	project_plan_unref(p);
+}
+
+/* Two routes of one name would make Traefik refuse the whole document. */
+static void
+test_names_are_unique(void **state)
+{
+	(void)state;
+	static const struct way ways[] = {
+		{.host = "a.b"},
+		{.host = "a.b-tls"},
+		{.host = "a.b", .path = "/x/y"},
+		{.host = "a.b", .path = "/x-y"},
+		{.host = "a.b", .path = "/x_y"},
+		{.host = "a.b", .path = "/x_-y"},
+		{.host = "a.b", .path = "/x~y"},
+		{.host = "a.b", .path = "/x_ty"},
+		{.host = "a.b", .path = "/TLS"},
+		{.host = "a.b", .path = "/x_TLS"},
+		{.host = "a.b", .path = "/x", .strip = true},
+		{.host = "a.b", .path = "/x_STRIP", .strip = true},
+		{.host = "tls"},
+		{.host = "b", .kind = ROUTE_STATIC, .urls = {"http://10.0.0.5:8000"}},
+		{.host = "tls", .environment = "b"},
+	};
+	for (int i = 0; i < 2; i++) {
+		/* The check refuses duplicates. */
+		struct project_plan *p = world_plan(
+			i ? &bare_tls : &plain, "static", ways, sizeof(ways) / sizeof(*ways));
+		assert_int_equal(p->nproblems, 0);
+		project_plan_unref(p);
+	}
+}
+
+static void
+test_refused_by_the_check(void **state)
+{
+	(void)state;
+	struct project_plan *p = PLAN(&plain, "shop", {.host = "good.local"},
+		{.host = "x`) || Host(`y.local", .urls = {"http://172.17.0.2:80"}});
+	for (int s = 0; s < FRAGMENT_SECTIONS; s++)
+		assert_section(p, (enum traefik_section)s, "");
+	assert_int_equal(p->nproblems, 1);
+	assert_int_equal(p->problems[0].code, PROBLEM_INTERNAL);
+	assert_string_equal(p->problems[0].project, "shop");
+	project_plan_unref(p);
+}
+
+/* ── The document ──────────────────────────────────────────────────────────────────────────── */
+
+static void
+assert_document(const struct snapshot *s, const struct settings *settings, const char *want)
+{
+	struct ranges r;
+	ranges_init(&r, s, &settings->traefik);
+	char *text = ranges_flatten(&r);
+	assert_string_equal(text, want);
+	assert_int_equal(r.size, strlen(want));
+	free(text);
+	ranges_finish(&r);
+}
+
+static void
+test_document_empty(void **state)
+{
+	(void)state;
+	struct settings cert = plain;
+	cert.traefik.default_cert_file = "/c\xf0\x9f\x92\xaf.pem";
+	cert.traefik.default_key_file = "/k.pem";
+	struct snapshot *s = snapshot_create();
+	assert_document(s, &plain, "{}");
+	assert_document(s, &cert,
+		"{\"tls\":{\"stores\":{\"default\":{\"defaultCertificate\":"
+		"{\"certFile\":\"/c\xf0\x9f\x92\xaf.pem\",\"keyFile\":\"/k.pem\"}}}}}");
+	/* A project without a route leaves no trace. */
+	s = world_next(s, "p", PLAN(&plain, "p", {.host = "resolves.only", .kind = ROUTE_STATIC}));
+	assert_document(s, &plain, "{}");
+	snapshot_unref(s);
+}
+
+static void
+test_document_of_two(void **state)
+{
+	(void)state;
+	struct snapshot *s = snapshot_create();
+	s = world_next(s, "b", PLAN(&plain, "b", {.host = "b.local"}));
+	s = world_next(s, "a", PLAN(&plain, "a", {.host = "a.local"}));
+	assert_document(s, &plain,
+		"{\"http\":{\"routers\":{\"a_production_a.local\":{\"entryPoints\":[\"web\"],"
+		"\"rule\":\"Host(`a.local`)\",\"service\":\"a_production_a.local\",\"priority\":"
+		"10000},"
+		"\"b_production_b.local\":{\"entryPoints\":[\"web\"],"
+		"\"rule\":\"Host(`b.local`)\",\"service\":\"b_production_b.local\",\"priority\":"
+		"10000}},"
+		"\"services\":{\"a_production_a.local\":{\"loadBalancer\":{\"servers\":[]}},"
+		"\"b_production_b.local\":{\"loadBalancer\":{\"servers\":[]}}}}}");
+	snapshot_unref(s);
+}
+
+static void
+test_document_redirect(void **state)
+{
+	(void)state;
+	struct settings cert = tls;
+	cert.traefik.default_cert_file = "c";
+	cert.traefik.default_key_file = "k";
+	struct snapshot *s = snapshot_create();
+	s = world_next(s, "a", PLAN(&tls, "a", {.host = "a.local", .path = "/x", .strip = true}));
+	struct ranges r;
+	ranges_init(&r, s, &cert.traefik);
+	char *text = ranges_flatten(&r);
+	assert_non_null(strstr(text,
+		"},\"middlewares\":{\"waymark-redirect\":{\"redirectScheme\":{\"scheme\":\"https\","
+		"\"permanent\":true}},\"a_production_a.local_-x_STRIP\":{\"stripPrefix\":"
+		"{\"prefixes\":[\"/x\"]}}}},\"tls\":{"));
+	free(text);
+	ranges_finish(&r);
+	snapshot_unref(s);
+}
+
+/* Whatever chunks the history made, the same plans give the same bytes. */
+static void
+test_document_ignores_chunks(void **state)
+{
+	(void)state;
+	struct snapshot *up = snapshot_create(), *down = snapshot_create();
+	char project[8], host[16];
+	for (int i = 0; i < 300; i++) {
+		snprintf(project, sizeof(project), "p%03d", i);
+		snprintf(host, sizeof(host), "p%03d.local", i);
+		up = world_next(up, project, PLAN(&plain, project, {.host = host}));
+		snprintf(project, sizeof(project), "p%03d", 299 - i);
+		snprintf(host, sizeof(host), "p%03d.local", 299 - i);
+		down = world_next(down, project, PLAN(&plain, project, {.host = host}));
+	}
+	struct ranges a, b;
+	ranges_init(&a, up, &plain.traefik);
+	ranges_init(&b, down, &plain.traefik);
+	assert_true(ranges_equal(&a, &b));
+	char *x = ranges_flatten(&a), *y = ranges_flatten(&b);
+	assert_string_equal(x, y);
+	free(x);
+	free(y);
+	ranges_finish(&b);
+
+	down = world_next(down, "p123", PLAN(&plain, "p123", {.host = "p124.local"}));
+	ranges_init(&b, down, &plain.traefik);
+	assert_int_equal(a.size, b.size);
+	assert_false(ranges_equal(&a, &b));
+	ranges_finish(&b);
+	ranges_finish(&a);
+	snapshot_unref(up);
+	snapshot_unref(down);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_static),
+		cmocka_unit_test(test_names_are_unique),
+		cmocka_unit_test(test_refused_by_the_check),
+		cmocka_unit_test(test_document_empty),
+		cmocka_unit_test(test_document_of_two),
+		cmocka_unit_test(test_document_redirect),
+		cmocka_unit_test(test_document_ignores_chunks),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
