@@ -120,8 +120,8 @@ api_render_output(struct buf *b, const struct output_info *o)
 	buf_adds(b, "{");
 	api_member_text(b, "name", o->name);
 	api_member_text(b, "kind", o->kind);
-	member_revision(b, "revision", o->revision);
-	member_revision(b, "published", o->published);
+	api_member_number(b, "revision", o->revision);
+	api_member_number(b, "published", o->published);
 	api_member_bool(b, "converged", o->converged);
 	api_member_text(b, "error", o->error);
 	if (o->details)

@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/resource.h>
 
-#include "provider/status/access_check.h"
-#include "provider/status/listen.h"
+#include "provider/status/server_inside.h"
 #include "reconciler/base/arena.h"
-#include "reconciler/base/buf.h"
 #include "reconciler/base/log.h"
 
 /* Bounds for each address that is listened on. */
@@ -23,107 +21,14 @@
 /* Without a byte; for the whole header of a request; for the whole of a reply. */
 #define IDLE_S 15
 #define REQUEST_MS 15000
+#define REQUEST_CROWDED_MS 2000 /* the first one, where places are scarce */
 #define REPLY_MS 60000
 #define SWEEP_MS 1000
 
-struct server_listener {
-	struct server *server;
-	char *listen; /* as configured */
-	struct listen_socket socket;
-	bool running; /* inside MHD_run */
-	bool woken;
-	struct MHD_Daemon *daemon;
-	uv_poll_t poll;
-	uv_timer_t timer;
-	int nhandles;
-	LIST_HEAD(, server_connection) connections;
-	LIST_ENTRY(server_listener) entry;
-};
-
-struct server {
-	uv_loop_t *loop;
-	const struct server_routes *routes;
-	size_t nroutes;
-	size_t ntokens;
-	struct config_token *tokens; /* without names */
-	LIST_HEAD(, server_listener) listeners;
-	LIST_HEAD(, server_request) held;
-	uv_timer_t hold_timer; /* the first of the held requests whose time is over */
-	uv_timer_t sweep_timer; /* runs while there are connections */
-	size_t nconnections;
-	int nhandles;
-};
-
-static uint64_t
-now_ms(void)
+uint64_t
+server_now_ms(void)
 {
 	return uv_hrtime() / 1000000;
-}
-
-/* ── Replies ───────────────────────────────────────────────────────────────────────────────── */
-
-const char *
-server_query(const struct server_request *rq, const char *name)
-{
-	return MHD_lookup_connection_value(rq->mhd, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *
-server_header(const struct server_request *rq, const char *name)
-{
-	return MHD_lookup_connection_value(rq->mhd, MHD_HEADER_KIND, name);
-}
-
-enum MHD_Result
-server_reply(struct server_request *rq, unsigned status, struct MHD_Response *response)
-{
-	return MHD_queue_response(rq->mhd, status, response);
-}
-
-static struct MHD_Response *
-response_create(const char *type, char *bytes, size_t n)
-{
-	struct MHD_Response *r = MHD_create_response_from_buffer(n, bytes, MHD_RESPMEM_MUST_FREE);
-	assert(r);
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(r, "Content-Security-Policy",
-		"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-	return r;
-}
-
-static struct MHD_Response *
-error_create(const char *what)
-{
-	struct buf b = {0};
-	size_t n;
-	buf_adds(&b, "{\"error\":");
-	buf_json(&b, what);
-	buf_adds(&b, "}\n");
-	char *bytes = buf_steal(&b, &n);
-	return response_create("application/json", bytes, n);
-}
-
-static enum MHD_Result
-reply_and_release(struct server_request *rq, unsigned status, struct MHD_Response *response)
-{
-	enum MHD_Result r = server_reply(rq, status, response);
-	MHD_destroy_response(response);
-	return r;
-}
-
-enum MHD_Result
-server_reply_bytes(
-	struct server_request *rq, unsigned status, const char *type, char *bytes, size_t n)
-{
-	return reply_and_release(rq, status, response_create(type, bytes, n));
-}
-
-enum MHD_Result
-server_reply_error(struct server_request *rq, unsigned status, const char *what)
-{
-	return reply_and_release(rq, status, error_create(what));
 }
 
 /* ── Holding ───────────────────────────────────────────────────────────────────────────────── */
@@ -143,7 +48,7 @@ request_resume(struct server_request *rq)
 {
 	request_unqueue(rq);
 	rq->connection->state = CONNECTION_REPLIES;
-	rq->connection->since_ms = now_ms();
+	rq->connection->since_ms = server_now_ms();
 	rq->connection->listener->woken = true;
 	MHD_resume_connection(rq->mhd);
 }
@@ -170,7 +75,7 @@ enum MHD_Result
 server_hold(struct server_request *rq, struct server_queue *q, uint64_t ms)
 {
 	struct server *s = rq->connection->listener->server;
-	uint64_t now = now_ms();
+	uint64_t now = server_now_ms();
 
 	if (!rq->held)
 		rq->until_ms = now + ms;
@@ -224,7 +129,7 @@ on_hold_timer(uv_timer_t *timer)
 {
 	struct server *s = timer->data;
 	struct server_request *rq, *next;
-	uint64_t now = now_ms();
+	uint64_t now = server_now_ms();
 
 	for (rq = LIST_FIRST(&s->held); rq; rq = next) {
 		next = LIST_NEXT(rq, in_server);
@@ -233,154 +138,6 @@ on_hold_timer(uv_timer_t *timer)
 	}
 	hold_timer_set(s, now);
 	run_woken(s);
-}
-
-/* ── Access ────────────────────────────────────────────────────────────────────────────────── */
-
-static enum MHD_Result
-reply_unauthorized(struct server_request *rq)
-{
-	struct MHD_Response *r = error_create("a token is needed: Authorization: Bearer TOKEN, or "
-					      "the token as the password of basic authentication");
-	MHD_add_response_header(
-		r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Basic realm=\"waymark\", charset=\"UTF-8\"");
-	MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"waymark\"");
-	return reply_and_release(rq, MHD_HTTP_UNAUTHORIZED, r);
-}
-
-/* Whether the request may go on; where not, it has its reply and *ret says how that went. */
-static bool
-request_is_allowed(struct server_request *rq, enum MHD_Result *ret)
-{
-	const struct server_listener *l = rq->connection->listener;
-	if (rq->route->role == SERVER_FOR_ALL)
-		return true;
-	if (l->socket.path)
-		return true;
-	if (l->socket.local && access_host_is_local(server_header(rq, "Host")))
-		return true;
-	if (!l->server->ntokens) {
-		*ret = server_reply_error(rq, MHD_HTTP_FORBIDDEN,
-			"under this name only with a token, and none is configured: ask by address "
-			"or "
-			"as localhost, or configure tokens");
-		return false;
-	}
-
-	const struct config_token *t = access_find_token(
-		l->server->tokens, l->server->ntokens, server_header(rq, "Authorization"));
-	if (!t) {
-		*ret = reply_unauthorized(rq);
-		return false;
-	}
-	if ((t->role == TOKEN_PROVIDER) != (rq->route->role == SERVER_FOR_PROVIDERS)) {
-		*ret = server_reply_error(rq, MHD_HTTP_FORBIDDEN,
-			t->role == TOKEN_PROVIDER ? "this needs a token with the role viewer"
-						  : "this needs a token with the role provider");
-		return false;
-	}
-	return true;
-}
-
-/* ── Requests ──────────────────────────────────────────────────────────────────────────────── */
-
-struct framing {
-	unsigned length, encoding, host;
-	bool body;
-};
-
-static enum MHD_Result
-framing_note(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	struct framing *f = arg;
-	(void)kind;
-	if (!strcasecmp(name, "Content-Length")) {
-		f->length++;
-		f->body |= !value || strcmp(value, "0");
-	} else if (!strcasecmp(name, "Transfer-Encoding")) {
-		f->encoding++;
-		f->body = true;
-	} else if (!strcasecmp(name, "Host")) {
-		f->host++;
-	}
-	return MHD_YES;
-}
-
-/* What makes a request one that is not even looked at; NULL where nothing does.  libmicrohttpd
- * 0.9.75 takes all of these (reliability, D1). */
-static const char *
-request_refusal(struct server_request *rq)
-{
-	struct framing f = {0};
-	MHD_get_connection_values(rq->mhd, MHD_HEADER_KIND, framing_note, &f);
-	if (rq->cut)
-		return "a path with %00";
-	if (f.length > 1 || f.encoding > 1 || (f.length && f.encoding))
-		return "the length of the request is not clear";
-	if (f.host > 1)
-		return "more than one Host";
-	if (f.body)
-		return "a request with a body";
-	return NULL;
-}
-
-/* The header of a request is complete.  A reply now also ends the connection, for libmicrohttpd
- * then reads nothing more from it. */
-static enum MHD_Result
-request_begin(struct server_request *rq, const char *path, const char *method)
-{
-	rq->seen = true;
-	rq->path = path;
-	rq->head = !strcmp(method, MHD_HTTP_METHOD_HEAD);
-	rq->connection->state = CONNECTION_REPLIES;
-	rq->connection->since_ms = now_ms();
-
-	if (!rq->head && strcmp(method, MHD_HTTP_METHOD_GET)) {
-		struct MHD_Response *r = error_create("there is nothing but GET and HEAD");
-		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-		return reply_and_release(rq, MHD_HTTP_METHOD_NOT_ALLOWED, r);
-	}
-	const char *refusal = request_refusal(rq);
-	return refusal ? server_reply_error(rq, MHD_HTTP_BAD_REQUEST, refusal) : MHD_YES;
-}
-
-static bool
-request_route(struct server_request *rq, const struct server *s)
-{
-	for (size_t i = 0; i < s->nroutes; i++) {
-		for (size_t k = 0; k < s->routes[i].n; k++) {
-			if (!strcmp(s->routes[i].list[k].path, rq->path)) {
-				rq->route = &s->routes[i].list[k];
-				rq->arg = s->routes[i].arg;
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-static enum MHD_Result
-on_request(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
-	const char *version, const char *body, size_t *nbody, void **request)
-{
-	struct server_listener *l = arg;
-	struct server_request *rq = *request;
-	enum MHD_Result r;
-	(void)mhd;
-	(void)version;
-	(void)body;
-	(void)nbody;
-
-	if (!rq->seen)
-		return request_begin(rq, url, method);
-	if (!rq->route) {
-		if (!request_route(rq, l->server))
-			return server_reply_error(rq, MHD_HTTP_NOT_FOUND, "no such page");
-		if (!request_is_allowed(rq, &r))
-			return r;
-	}
-	rq->time_over = rq->held && now_ms() >= rq->until_ms;
-	return rq->route->handle(rq->arg, rq);
 }
 
 static struct server_connection *
@@ -413,7 +170,8 @@ on_completed(
 		return;
 	request_unqueue(rq);
 	rq->connection->state = CONNECTION_WAITS;
-	rq->connection->since_ms = now_ms();
+	rq->connection->served = true;
+	rq->connection->since_ms = server_now_ms();
 	*request = NULL;
 	free(rq);
 }
@@ -422,11 +180,12 @@ on_completed(
 
 /* libmicrohttpd's own time-out starts anew with every byte; this one does not. */
 static bool
-connection_is_late(const struct server_connection *c, uint64_t now)
+connection_is_late(const struct server_connection *c, bool crowded, uint64_t now)
 {
 	switch (c->state) {
 	case CONNECTION_WAITS:
-		return now - c->since_ms > REQUEST_MS;
+		return now - c->since_ms >
+		       (crowded && !c->served ? REQUEST_CROWDED_MS : REQUEST_MS);
 	case CONNECTION_REPLIES:
 		return now - c->since_ms > REPLY_MS;
 	case CONNECTION_HELD:
@@ -441,13 +200,14 @@ on_sweep_timer(uv_timer_t *timer)
 	struct server *s = timer->data;
 	struct server_listener *l;
 	struct server_connection *c;
-	uint64_t now = now_ms();
+	uint64_t now = server_now_ms();
 
 	LIST_FOREACH(l, &s->listeners, entry)
 	{
+		bool crowded = l->nconnections > l->connections_max / 4 * 3;
 		LIST_FOREACH(c, &l->connections, entry)
 		{
-			if (connection_is_late(c, now))
+			if (connection_is_late(c, crowded, now))
 				shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees the end */
 		}
 	}
@@ -464,8 +224,9 @@ connection_open(struct server_listener *l, struct MHD_Connection *mhd, void **re
 	listen_print(l->socket.path ? NULL : peer, false, c->address, sizeof(c->address));
 	c->listener = l;
 	c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	c->since_ms = now_ms();
+	c->since_ms = server_now_ms();
 	LIST_INSERT_HEAD(&l->connections, c, entry);
+	l->nconnections++;
 	if (!s->nconnections++)
 		uv_timer_start(&s->sweep_timer, on_sweep_timer, SWEEP_MS, SWEEP_MS);
 	*ret = c;
@@ -476,6 +237,7 @@ connection_close(struct server_connection *c)
 {
 	struct server *s = c->listener->server;
 	LIST_REMOVE(c, entry);
+	c->listener->nconnections--;
 	if (!--s->nconnections)
 		uv_timer_stop(&s->sweep_timer);
 	free(c);
@@ -534,15 +296,25 @@ on_mhd_log(void *arg, const char *fmt, va_list ap)
 	LOG(LOG_DEBUG, "http", LOG_S("listen", l->listen), LOG_S("says", &text[0]));
 }
 
+/* Clients never take more than half of the descriptors: sources and state need some, too. */
+static unsigned
+connections_max(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur / 2 > CONNECTIONS_MAX)
+		return CONNECTIONS_MAX;
+	return (unsigned)(r.rlim_cur / 2);
+}
+
 static struct MHD_Daemon *
 daemon_start(struct server_listener *l)
 {
 	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-		NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, l,
+		NULL, NULL, request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, l,
 		MHD_OPTION_LISTEN_SOCKET, l->socket.fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
 		l, MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, l, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned)l->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		l->socket.local ? 0u : (unsigned)CONNECTIONS_PER_IP_MAX,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
@@ -618,6 +390,7 @@ listener_open(struct server *s, const char *listen, bool tokens, struct err *ret
 	l->listen = xstrdup(listen);
 	if (listen_open(&a, &l->socket, reterr) < 0)
 		goto failed;
+	l->connections_max = connections_max();
 	l->daemon = daemon_start(l);
 	if (!l->daemon) {
 		err_set(reterr, EIO, "libmicrohttpd does not start");

@@ -33,6 +33,7 @@ struct server_connection {
 	struct server_listener *listener;
 	int fd;
 	uint64_t since_ms; /* when it began to wait for a request, or to reply to one */
+	bool served; /* had a reply once */
 	enum { CONNECTION_WAITS, CONNECTION_REPLIES, CONNECTION_HELD } state;
 	LIST_ENTRY(server_connection) entry;
 };

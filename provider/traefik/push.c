@@ -53,9 +53,10 @@ error_set_status(struct push *p, int status, const struct err *e)
 {
 	char text[sizeof(p->error)];
 	if (status < 0)
-		snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, e->text);
+		snprintf(text, sizeof(text), "%.100s: %.140s", p->url, e->text);
 	else
-		snprintf(text, sizeof(text), "PUT /api/providers/rest answered %d%s", status,
+		snprintf(text, sizeof(text), "PUT %.100s/api/providers/rest answered %d%s", p->url,
+			status,
 			status == 404 || status == 405 ? ": is providers.rest.insecure on?" : "");
 	error_set(p, text);
 }

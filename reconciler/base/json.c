@@ -168,7 +168,8 @@ static bool
 key_is(struct json_span key, const char *name)
 {
 	size_t n = key.n - 2;
-	return key.p[1] == *name && !strncmp(key.p + 1, name, n) && !name[n];
+	/* Not strncmp: a key may hold a NUL, at which it would call both equal. */
+	return key.p[1] == *name && strlen(name) == n && !memcmp(key.p + 1, name, n);
 }
 
 bool
