@@ -1,9 +1,11 @@
 /* cmd_run.c - `waymark run`: the composition root.  Configuration in; sources, outputs and server on
  * one loop until SIGTERM. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <uv.h>
 
@@ -77,6 +79,7 @@ reload(struct program *p)
 
 	struct err e;
 	adopt_config(p, next);
+	config_warnings_log(next);
 	struct server_config cfg = server_config_of(p);
 	if (server_reload(p->server, &cfg, &e) < 0)
 		LOG(LOG_ERROR, "cannot listen as the new configuration says, listening as before",
@@ -158,6 +161,27 @@ start(struct program *p, struct err *reterr)
 	return reconciler_start(p->reconciler, reterr);
 }
 
+/* Large buffers live for a moment (a list, the state made anew): let them go back to the system
+ * instead of into the heap, which glibc would otherwise decide by the largest one it saw. */
+static void
+tune_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+/* Each held poll, stream and probe is a descriptor. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int
 cmd_run(int argc, char **argv)
 {
@@ -167,7 +191,8 @@ cmd_run(int argc, char **argv)
 
 	if (cli_config(argc, argv, &p.config) < 0)
 		return CLI_USAGE;
-	log_setup(p.config->log_format, p.config->log_level);
+	tune_memory();
+	raise_descriptors();
 	LOG(LOG_INFO, "waymark starts", LOG_S("version", WAYMARK_VERSION));
 
 	uv_loop_init(&p.loop);

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Most values are a few hundred bytes, and there are tens of thousands of them: start small. */
-#define BLOCK_MIN 488
+/* Most values are a few hundred bytes, and there are tens of thousands of them: start small, and
+ * grow by a quarter of what there is. */
+#define BLOCK_MIN 232
 #define BLOCK_MAX 65536
 
 struct arena_block {
 	struct arena_block *older;
-	size_t size;
 	alignas(max_align_t) char data[];
 };
 
@@ -78,7 +78,9 @@ arena_finish(struct arena *a)
 static size_t
 next_size(const struct arena *a, size_t wanted)
 {
-	size_t size = a->blocks ? a->blocks->size * 2 : BLOCK_MIN;
+	size_t size = a->total / 4;
+	if (size < BLOCK_MIN)
+		size = BLOCK_MIN;
 	if (size > BLOCK_MAX)
 		size = BLOCK_MAX;
 	return size < wanted ? wanted : size;
@@ -98,7 +100,7 @@ arena_take(struct arena *a, size_t size, size_t pad)
 		size_t data = next_size(a, size);
 		struct arena_block *b = xmalloc(sizeof(*b) + data);
 		b->older = a->blocks;
-		b->size = data;
+		a->total += data;
 		a->blocks = b;
 		a->next = b->data;
 		a->left = data;

@@ -15,6 +15,7 @@ struct arena {
 	struct arena_block *blocks;
 	char *next;
 	size_t left;
+	size_t total;
 };
 
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))

@@ -1,6 +1,7 @@
 #include "reconciler/base/buf.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,10 @@ buf_addf(struct buf *b, const char *fmt, ...)
 	b->n += (size_t)n;
 }
 
+/* Printable ASCII but for '"' and '\\': nearly all there ever is. */
+static const bool is_plain[256] = {
+	[' '] = 1, [0x21] = 1, [0x23 ... 0x5b] = 1, [0x5d ... 0x7e] = 1};
+
 static int
 needs_escape(uint32_t c)
 {
@@ -67,6 +72,10 @@ buf_json(struct buf *b, const char *s)
 
 	buf_add(b, "\"", 1);
 	while (s < end) {
+		if (is_plain[(unsigned char)*s]) {
+			s++;
+			continue;
+		}
 		uint32_t c;
 		size_t len = utf8_decode(s, (size_t)(end - s), &c);
 		if (len && !needs_escape(c)) {

@@ -24,12 +24,6 @@ static const char *const own_labels[FIELD_COUNT] = {
 #undef X
 };
 
-static const char *const own_labels_from[FIELD_COUNT] = {
-#define X(name, text) "label " OWN_PREFIX text,
-	CONVENTION_FIELDS(X)
-#undef X
-};
-
 const char *
 convention_field_text(enum convention_field field)
 {
@@ -314,22 +308,24 @@ rule_read(const struct convention_rule *r, const struct endpoint *e, struct aren
 	struct convention_reading *ret)
 {
 	const struct endpoint_label *label;
-	const char *value = NULL, *from = NULL;
+	struct convention_origin from = {0};
+	const char *value = NULL;
+
 	switch (r->place) {
 	case PLACE_LABEL:
 		label = label_find(e, r->text, strlen(r->text));
 		if (label) {
 			value = label->value;
-			from = arena_printf(a, "label %s", label->name);
+			from = (struct convention_origin){"label ", label->name};
 		}
 		break;
 	case PLACE_NAME:
 		value = name_read(r->text, r->field, e, ret, a);
-		from = "container name";
+		from = (struct convention_origin){"container name", ""};
 		break;
 	case PLACE_VALUE:
 		value = r->text;
-		from = arena_printf(a, "convention %s", ret->convention->name);
+		from = (struct convention_origin){"convention ", ret->convention->name};
 		break;
 	}
 	if (value && value[0]) {
@@ -338,25 +334,36 @@ rule_read(const struct convention_rule *r, const struct endpoint *e, struct aren
 	}
 }
 
+/* The first of a field's rules that has a value. */
+static void
+field_read(const struct convention *c, int f, const struct endpoint *e, bool names,
+	struct arena *a, struct convention_reading *ret)
+{
+	for (size_t i = 0; i < c->nrules && !ret->field[f].value; i++) {
+		const struct convention_rule *r = &c->rules[i];
+		if ((int)r->field == f && (names || r->place != PLACE_NAME) &&
+			(!r->when || condition_holds(r->when, e)))
+			rule_read(r, e, a, ret);
+	}
+}
+
 void
 convention_read(const struct convention *c, const struct endpoint *e, struct arena *a,
 	struct convention_reading *ret)
 {
+	const char *own[FIELD_COUNT];
+
 	*ret = (struct convention_reading){.convention = c};
 	/* By field, so that a name pattern knows the fields before its own, whatever the order in
-	 * which an operator wrote the rules. */
-	for (int f = 0; f < FIELD_COUNT; f++)
-		for (size_t i = 0; i < c->nrules && !ret->field[f].value; i++) {
-			const struct convention_rule *r = &c->rules[i];
-			if ((int)r->field == f && (!r->when || condition_holds(r->when, e)))
-				rule_read(r, e, a, ret);
-		}
-
+	 * which an operator wrote the rules.  A name is not asked for what a label of ours says. */
 	for (int f = 0; f < FIELD_COUNT; f++) {
-		const char *own = endpoint_label(e, own_labels[f]);
-		if (own && own[0]) {
-			ret->field[f].value = own;
-			ret->field[f].from = own_labels_from[f];
-		}
+		own[f] = endpoint_label(e, own_labels[f]);
+		field_read(c, f, e, !own[f] || !own[f][0], a, ret);
+	}
+	for (int f = 0; f < FIELD_COUNT; f++) {
+		if (!own[f] || !own[f][0])
+			continue;
+		ret->field[f].value = own[f];
+		ret->field[f].from = (struct convention_origin){"label ", own_labels[f]};
 	}
 }

@@ -74,12 +74,19 @@ const struct convention *convention_find(const char *name);
 /* The names that `platforms` may list, then a NULL; some have no convention of their own yet. */
 const char *const *convention_names(void);
 
+/* Where a value came from, for people: "label " and "waymark.port", "container name" and "",
+ * "convention " and "codi".  Both parts live as long as the endpoint and the convention do. */
+struct convention_origin {
+	const char *kind; /* NULL: it was not said */
+	const char *name;
+};
+
 /* What a container says under a convention.  A value of NULL was not said. */
 struct convention_reading {
 	const struct convention *convention;
 	struct {
 		const char *value; /* in the endpoint's arena, or in that of convention_read */
-		const char *from; /* "label waymark.port", "container name", "convention codi" */
+		struct convention_origin from;
 	} field[FIELD_COUNT];
 };
 

@@ -503,7 +503,8 @@ ledger_take_changes(struct ledger *l, struct buf *lines)
 	size_t n = l->changes.n;
 	if (n)
 		buf_add(lines, l->changes.p, n);
-	buf_reset(&l->changes);
+	/* The first look at ten thousand containers needs megabytes, and no later one does. */
+	buf_finish(&l->changes);
 	return n;
 }
 

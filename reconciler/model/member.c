@@ -20,6 +20,7 @@ struct reader {
 	const struct settings *settings;
 	const struct endpoint *endpoint;
 	struct member *m;
+	struct arena scratch; /* for what is not kept */
 	struct convention_reading reading;
 	struct member_host hosts[MEMBER_HOSTS_MAX + 1]; /* and a slot's own */
 };
@@ -53,32 +54,38 @@ member_object(struct arena *a, const struct endpoint *e)
 	return arena_printf(a, "container %s on %s", *e->name ? e->name : e->id, e->engine);
 }
 
+const char *
+origin_text(struct arena *a, const struct convention_origin *from)
+{
+	return arena_printf(a, "%s%s", from->kind, from->name);
+}
+
+/* The field is FIELD_COUNT where none is to blame; one that was not said is named by the label that
+ * would say it. */
 static void
-complain(struct reader *r, enum problem_code code, const char *field, const char *host,
+complain(struct reader *r, enum problem_code code, enum convention_field f, const char *host,
 	const char *what, const char *remedy)
 {
-	problem_add(&r->m->problems,
-		&(struct problem){
-			.code = code,
-			.object = member_object(&r->m->arena, r->endpoint),
-			.field = field,
-			.what = what,
-			.remedy = remedy,
-			.project = r->m->group.project,
-			.host = host,
-		});
+	struct arena *a = &r->m->arena;
+	const struct convention_origin *from = &r->reading.field[f].from;
+	const char *field = f == FIELD_COUNT ? NULL
+			    : from->kind     ? origin_text(a, from)
+					     : arena_printf(a, "label waymark.%s",
+						       convention_field_text(f));
+
+	problem_add(&r->m->problems, &(struct problem){.code = code,
+					      .object = member_object(a, r->endpoint),
+					      .field = field,
+					      .what = what,
+					      .remedy = remedy,
+					      .project = r->m->group.project,
+					      .host = host});
 }
 
 static const char *
 value_of(const struct reader *r, enum convention_field f)
 {
 	return r->reading.field[f].value;
-}
-
-static const char *
-from(const struct reader *r, enum convention_field f)
-{
-	return r->reading.field[f].from;
 }
 
 /* A field that must be a word of a-z and 0-9, as it stands in host names. */
@@ -92,7 +99,7 @@ read_word(struct reader *r, enum convention_field f, const char *otherwise)
 	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789");
 	if (!text[n] && n <= 32)
 		return text;
-	complain(r, PROBLEM_LABEL_INVALID, from(r, f), NULL,
+	complain(r, PROBLEM_LABEL_INVALID, f, NULL,
 		arena_printf(&r->m->arena, "%s is not a name of at most 32 of a-z and 0-9",
 			text_quote(&r->m->arena, text)),
 		"use lower-case letters and digits only");
@@ -111,7 +118,7 @@ read_name(struct reader *r, enum convention_field f)
 		return "";
 	if (strlen(text) <= NAME_MAX_OCTETS && slug_name(text, label, sizeof(label)))
 		return text;
-	complain(r, PROBLEM_LABEL_INVALID, from(r, f), NULL,
+	complain(r, PROBLEM_LABEL_INVALID, f, NULL,
 		arena_printf(&r->m->arena, "no host label of at most 63 octets can be made of %s",
 			text_quote(&r->m->arena, text)),
 		"use letters, digits and hyphens, and fewer of them");
@@ -128,7 +135,7 @@ read_bool(struct reader *r, enum convention_field f, bool otherwise)
 	bool value = otherwise;
 
 	if (text && *text && bool_parse(text, &value, &e) < 0)
-		complain(r, PROBLEM_LABEL_INVALID, from(r, f), NULL,
+		complain(r, PROBLEM_LABEL_INVALID, f, NULL,
 			arena_strdup(&r->m->arena, e.text), "write true or false");
 	return value;
 }
@@ -142,7 +149,7 @@ read_identity(struct reader *r)
 	if (!*m->group.project) {
 		m->group.project = *r->endpoint->name ? r->endpoint->name : r->endpoint->id;
 		m->claims = false;
-		complain(r, PROBLEM_LABEL_INVALID, "label waymark.project", NULL,
+		complain(r, PROBLEM_LABEL_INVALID, FIELD_PROJECT, NULL,
 			"it cannot be told which project the container belongs to",
 			"set the label waymark.project");
 	}
@@ -157,7 +164,7 @@ read_identity(struct reader *r)
 	m->group.branch = branch;
 	m->group.environment = "preview";
 	if (strlen(branch) > BRANCH_MAX)
-		complain(r, PROBLEM_BRANCH_TOO_LONG, from(r, FIELD_BRANCH), NULL,
+		complain(r, PROBLEM_BRANCH_TOO_LONG, FIELD_BRANCH, NULL,
 			arena_printf(&m->arena, "%s has %zu octets, and no Git branch can have more than %d",
 				text_quote(&m->arena, branch), strlen(branch), BRANCH_MAX),
 			"the URL has a cut label; `waymark url` prints it; use a shorter branch name");
@@ -196,7 +203,7 @@ is_allowed(const struct settings *s, const char *host)
 }
 
 static bool
-host_may_be_claimed(struct reader *r, const char *host, const char *field)
+host_may_be_claimed(struct reader *r, const char *host, enum convention_field field)
 {
 	struct arena *a = &r->m->arena;
 
@@ -217,7 +224,7 @@ host_may_be_claimed(struct reader *r, const char *host, const char *field)
 }
 
 static const char *
-derive(struct reader *r, const char *slot, bool suffixed, const char *field)
+derive(struct reader *r, const char *slot, bool suffixed, enum convention_field field)
 {
 	struct member *m = r->m;
 	struct url_parts parts = {
@@ -232,35 +239,36 @@ derive(struct reader *r, const char *slot, bool suffixed, const char *field)
 	const char *host;
 	struct err e;
 
-	if (url_host(&m->arena, r->settings, &parts, &host, &e) < 0) {
+	if (url_host(&r->scratch, r->settings, &parts, &host, &e) < 0) {
 		complain(r, PROBLEM_HOST_INVALID, field, NULL, arena_strdup(&m->arena, e.text),
 			"shorten the names it is made of, or the template under `urls`");
 		return NULL;
 	}
-	return host_may_be_claimed(r, host, field) ? host : NULL;
+	return host_may_be_claimed(r, host, field) ? arena_strdup(&m->arena, host) : NULL;
 }
 
 static void
-add_host(struct reader *r, const char *host, const char *field, bool slot, enum route_kind kind)
+add_host(struct reader *r, const char *host, enum convention_field field, enum route_kind kind)
 {
 	for (size_t i = 0; i < r->m->nhosts; i++)
 		if (strcmp(r->hosts[i].host, host) == 0)
 			return;
-	r->hosts[r->m->nhosts++] = (struct member_host){host, field, slot, kind};
+	r->hosts[r->m->nhosts++] = (struct member_host){
+		host, r->reading.field[field].from, kind == ROUTE_SLOT, kind};
 }
 
 static void
 read_host(struct reader *r, const char *text, size_t n)
 {
 	struct arena *a = &r->m->arena;
-	const char *field = from(r, FIELD_HOST), *host;
+	const char *host;
 	struct err e;
 
 	if (host_parse(a, arena_strndup(a, text, n), &host, &e) < 0)
-		complain(r, PROBLEM_HOST_INVALID, field, NULL, arena_strdup(a, e.text),
+		complain(r, PROBLEM_HOST_INVALID, FIELD_HOST, NULL, arena_strdup(a, e.text),
 			"write host names, separated by commas, without scheme, port or path");
-	else if (host_may_be_claimed(r, host, field))
-		add_host(r, host, field, false, r->m->kind);
+	else if (host_may_be_claimed(r, host, FIELD_HOST))
+		add_host(r, host, FIELD_HOST, r->m->kind);
 }
 
 /* "a.example, b.example" */
@@ -276,7 +284,7 @@ read_host_list(struct reader *r)
 		while (len && (at[len - 1] == ' ' || at[len - 1] == '\t'))
 			len--;
 		if (len && n++ == MEMBER_HOSTS_MAX) {
-			complain(r, PROBLEM_HOST_QUOTA, from(r, FIELD_HOST), NULL,
+			complain(r, PROBLEM_HOST_QUOTA, FIELD_HOST, NULL,
 				"it names more than 64 hosts; the first 64 are taken",
 				"spread the hosts over several containers");
 			return;
@@ -291,16 +299,16 @@ static void
 read_hosts(struct reader *r)
 {
 	struct member *m = r->m;
-	const char *field = *m->group.branch ? from(r, FIELD_BRANCH) : from(r, FIELD_PROJECT);
+	enum convention_field field = *m->group.branch ? FIELD_BRANCH : FIELD_PROJECT;
 
-	m->derived_from = field;
+	m->derived_from = r->reading.field[field].from;
 	m->derived = derive(r, NULL, false, field);
 	if (m->derived && *m->group.branch && !m->codi_branches)
 		m->derived_suffixed = derive(r, NULL, true, field);
 	if (*m->slot) {
-		const char *host = derive(r, m->slot, false, from(r, FIELD_SLOT));
+		const char *host = derive(r, m->slot, false, FIELD_SLOT);
 		if (host)
-			add_host(r, host, from(r, FIELD_SLOT), true, ROUTE_SLOT);
+			add_host(r, host, FIELD_SLOT, ROUTE_SLOT);
 	}
 	read_host_list(r);
 
@@ -316,7 +324,7 @@ read_path(struct reader *r)
 
 	r->m->path = "";
 	if (text && *text && path_parse(&r->m->arena, text, &r->m->path, &e) < 0) {
-		complain(r, PROBLEM_LABEL_INVALID, from(r, FIELD_PATH), NULL,
+		complain(r, PROBLEM_LABEL_INVALID, FIELD_PATH, NULL,
 			arena_strdup(&r->m->arena, e.text),
 			"write a path such as /api, of letters, digits and -._~");
 		r->m->claims = false;
@@ -353,7 +361,7 @@ guess_port(struct reader *r)
 	}
 	if (port && !several)
 		return port;
-	complain(r, PROBLEM_PORT_UNKNOWN, "label waymark.port", NULL,
+	complain(r, PROBLEM_PORT_UNKNOWN, FIELD_PORT, NULL,
 		several ? arena_printf(a, "the container exposes several ports: %s", ports_text(a, e))
 			: "the container exposes no port, and no label names one",
 		"set the label waymark.port to the port that the container listens on");
@@ -371,7 +379,7 @@ read_port(struct reader *r)
 		return guess_port(r);
 	if (port_parse(text, &port, &e) == 0)
 		return port;
-	complain(r, PROBLEM_LABEL_INVALID, from(r, FIELD_PORT), NULL,
+	complain(r, PROBLEM_LABEL_INVALID, FIELD_PORT, NULL,
 		arena_strdup(&r->m->arena, e.text), "write a port from 1 to 65535");
 	return 0;
 }
@@ -387,7 +395,7 @@ read_scheme(struct reader *r)
 	for (size_t i = 0; i < 3; i++)
 		if (strcmp(text, known[i]) == 0)
 			return text;
-	complain(r, PROBLEM_LABEL_INVALID, from(r, FIELD_SCHEME), NULL,
+	complain(r, PROBLEM_LABEL_INVALID, FIELD_SCHEME, NULL,
 		arena_printf(&r->m->arena, "%s is not a scheme", text_quote(&r->m->arena, text)),
 		"write http, https or h2c");
 	return NULL;
@@ -420,7 +428,7 @@ network_address(struct reader *r, const struct settings_engine *engine)
 	struct arena *a = &r->m->arena;
 	const char *label = value_of(r, FIELD_NETWORK);
 	const char *wanted = label && *label ? label : engine ? engine->network : NULL;
-	const char *field = label && *label ? from(r, FIELD_NETWORK) : NULL;
+	enum convention_field field = label && *label ? FIELD_NETWORK : FIELD_COUNT;
 	const struct endpoint_network *n = wanted ? network_find(e, wanted) : network_first(e);
 
 	if (n && (n->ipv4 || n->ipv6))
@@ -451,7 +459,7 @@ published_port(struct reader *r, uint16_t port)
 		if (e->ports[i].tcp && e->ports[i].port == port && e->ports[i].published)
 			return e->ports[i].published;
 	if (e->state == ENDPOINT_RUNNING)
-		complain(r, PROBLEM_PORT_UNPUBLISHED, NULL, NULL,
+		complain(r, PROBLEM_PORT_UNPUBLISHED, FIELD_COUNT, NULL,
 			arena_printf(&r->m->arena, "port %u is not published on the host", port),
 			"publish it (-p), or set `reach: network` for this engine");
 	return 0;
@@ -522,12 +530,14 @@ member_create(const struct settings *s, const struct endpoint *e)
 
 	struct reader r = {.settings = s, .endpoint = e, .m = m};
 	convention_read(c, e, &m->arena, &r.reading);
-	if (!read_bool(&r, FIELD_ENABLE, true)) {
-		member_destroy(m);
-		return NULL;
-	}
-	member_read(&r);
-	return m;
+	bool enabled = read_bool(&r, FIELD_ENABLE, true);
+	if (enabled)
+		member_read(&r);
+	arena_finish(&r.scratch);
+	if (enabled)
+		return m;
+	member_destroy(m);
+	return NULL;
 }
 
 void

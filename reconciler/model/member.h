@@ -24,7 +24,7 @@
 
 struct member_host {
 	const char *host;
-	const char *from; /* "label waymark.host" */
+	struct convention_origin from; /* label waymark.host */
 	bool slot; /* a slot's own URL */
 	enum route_kind kind;
 };
@@ -39,7 +39,7 @@ struct member {
 	size_t nclaims;
 	struct member_claim {
 		const struct ledger_claim *claim;
-		const char *from; /* the label that asks for it */
+		struct convention_origin from; /* the label that asks for it */
 	} *claim;
 
 	const struct endpoint *endpoint;
@@ -51,7 +51,7 @@ struct member {
 	bool claims; /* false: what it asks for is too broken to claim anything */
 	bool codi_branches;
 	const char *derived; /* the host of its group by the URL template; NULL where there is none */
-	const char *derived_from; /* the label to blame for it */
+	struct convention_origin derived_from; /* the label to blame for it */
 	enum route_kind kind; /* of that host and of those it names */
 	const char *derived_suffixed; /* the same with the branch's suffix; NULL where it has none */
 	size_t nhosts; /* besides the derived one */
@@ -80,6 +80,9 @@ const char *member_derived(const struct member *m, bool suffixed);
 
 /* "container web-1 on app1", in the member's arena. */
 const char *member_object(struct arena *a, const struct endpoint *e);
+
+/* "label waymark.host" */
+const char *origin_text(struct arena *a, const struct convention_origin *from);
 
 /* What a tenant wrote, in quotes, cut to what fits into a message. */
 const char *text_quote(struct arena *a, const char *text);

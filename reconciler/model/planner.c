@@ -389,7 +389,7 @@ older_first(const void *a, const void *b)
 
 static void
 attach_host(struct planner *p, struct member *m, const char *host, const char *slot,
-	enum route_kind kind, const char *from)
+	enum route_kind kind, struct convention_origin from)
 {
 	bool changed;
 	const struct ledger_claim *c =

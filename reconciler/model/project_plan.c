@@ -16,7 +16,7 @@ struct maker {
 	struct holding {
 		const struct ledger_claim *claim;
 		const struct member *member;
-		const char *from;
+		const struct convention_origin *from;
 	} *holdings;
 	size_t nholdings;
 };
@@ -76,7 +76,7 @@ collect_holdings(struct maker *k, const struct member *members)
 	for (const struct member *m = members; m; m = m->next)
 		for (size_t i = 0; i < m->nclaims; i++)
 			k->holdings[k->nholdings++] =
-				(struct holding){m->claim[i].claim, m, m->claim[i].from};
+				(struct holding){m->claim[i].claim, m, &m->claim[i].from};
 	if (n)
 		qsort(k->holdings, n, sizeof(*k->holdings), holding_compare);
 }
@@ -143,7 +143,8 @@ complain_taken(struct maker *k, const struct ledger_claim *c, const struct ledge
 					   c->host);
 
 	for (size_t i = 0; i < n; i++)
-		complain(k, PROBLEM_HOST_TAKEN, h[i].member, h[i].from, c->host, what,
+		complain(k, PROBLEM_HOST_TAKEN, h[i].member,
+			h[i].from->kind ? origin_text(k->arena, h[i].from) : NULL, c->host, what,
 			"choose another host or path; it goes to this container by itself when the "
 			"owner gives it up");
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "reconciler/base/arena.h"
-#include "reconciler/base/buf.h"
 
 /* A chunk made anew is filled to this, so that it can take some more before it splits. */
 #define CHUNK_FILL (SNAPSHOT_CHUNK_MAX * 3 / 4)
@@ -33,22 +32,34 @@ snapshot_chunk_unref(struct snapshot_chunk *c)
 	free(c);
 }
 
+static size_t
+joined_size(const struct snapshot_chunk *c, size_t output, size_t section)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		size_t n = c->plan[i]->fragment[output].section[section].n;
+		size += n ? n + (size != 0) : 0;
+	}
+	return size;
+}
+
 static struct bytes
 join_section(const struct snapshot_chunk *c, size_t output, size_t section)
 {
-	struct buf b = {0};
+	struct bytes joined = {.n = joined_size(c, output, section)};
+	char *at = joined.p = xmalloc(joined.n);
+
 	for (size_t i = 0; i < c->n; i++) {
 		const struct fragment *f = &c->plan[i]->fragment[output];
-		if (!f->section[section].n)
+		size_t n = f->section[section].n;
+		if (!n)
 			continue;
-		if (b.n)
-			buf_add(&b, ",", 1);
-		buf_add(&b, f->section[section].p, f->section[section].n);
+		if (at != joined.p)
+			*at++ = ',';
+		memcpy(at, f->section[section].p, n);
+		at += n;
 	}
-	struct bytes joined = {.n = b.n};
-	/* Exactly as large as it is: ten thousand projects are many chunks. */
-	joined.p = memcpy(xmalloc(b.n), b.n ? b.p : "", b.n);
-	buf_finish(&b);
+	assert(at == joined.p + joined.n);
 	return joined;
 }
 

@@ -250,7 +250,7 @@ read_item_state(struct json_span s)
 	char text[16];
 	if (!json_span_copy(s, text, sizeof(text)) || !strcmp(text, "running"))
 		return ENDPOINT_RUNNING;
-	return !strcmp(text, "paused")	     ? ENDPOINT_PAUSED
+	return !strcmp(text, "paused")       ? ENDPOINT_PAUSED
 	       : !strcmp(text, "restarting") ? ENDPOINT_RESTARTING
 					     : ENDPOINT_STOPPED;
 }

@@ -26,6 +26,8 @@ struct look {
 	enum look_state state;
 	bool again; /* rung for since it began */
 	unsigned tries;
+	int status; /* of the last one */
+	unsigned runs; /* since it last rested without a ring */
 	uint64_t began, due;
 	struct httpc_call *call;
 	char key[];
@@ -128,6 +130,7 @@ look_run(struct look *l)
 	snprintf(path, sizeof(path), "%s/containers/%s/json", in->prefix, l->key);
 	l->state = LOOK_RUNNING;
 	l->again = false;
+	l->runs++;
 	l->began = now(in);
 	in->running++;
 	in->count++;
@@ -199,11 +202,27 @@ look_rest(struct look *l, uint64_t due)
 	set_timer(in);
 }
 
+/* A resting one is wanted now. */
+static void
+look_wake(struct look *l)
+{
+	DL_DELETE(l->in->resting, l);
+	l->state = LOOK_QUEUED;
+	DL_APPEND(l->in->queue, l);
+}
+
 /* Worth another try at once?  One that hung would hang again. */
 static bool
 has_failed(int status)
 {
 	return (status < 0 && status != -ETIMEDOUT) || status >= 500;
+}
+
+/* Is a ring that came meanwhile, or comes now, one of the first? */
+static bool
+may_run_at_once(const struct look *l)
+{
+	return l->runs < INSPECT_BURST && l->status != -ETIMEDOUT && !l->tries;
 }
 
 static void
@@ -213,6 +232,7 @@ on_done(void *arg, int status, const char *body, size_t n, const struct err *e)
 	struct inspector *in = l->in;
 
 	l->call = NULL;
+	l->status = status;
 	in->running--;
 	if (has_failed(status) && ++l->tries < INSPECT_TRIES) {
 		l->again = true;
@@ -223,6 +243,8 @@ on_done(void *arg, int status, const char *body, size_t n, const struct err *e)
 	l->tries = 0;
 	look_rest(
 		l, status == -ETIMEDOUT ? now(in) + INSPECT_TIMEOUT_MS : l->began + INSPECT_GAP_MS);
+	if (l->again && may_run_at_once(l))
+		look_wake(l);
 	in->result(in->arg, l->key, status, body, n, e);
 	run_queue(in);
 }
@@ -231,12 +253,14 @@ void
 inspector_ring(struct inspector *in, const char *key)
 {
 	struct look *l = look_find(in, key);
-	if (l) {
+	if (!l) {
+		l = look_create(in, key);
+		DL_APPEND(in->queue, l);
+	} else {
 		l->again = true;
-		return;
+		if (l->state == LOOK_RESTING && may_run_at_once(l))
+			look_wake(l);
 	}
-	l = look_create(in, key);
-	DL_APPEND(in->queue, l);
 	run_queue(in);
 }
 

@@ -1,7 +1,8 @@
 /* inspector.h - looks at single containers of one engine, not too often and not too many at once.
  *
  * Whoever rings for a container has it inspected from then on at least once: at once the first
- * time, and under a storm every INSPECT_GAP_MS.  Rings for one that is being inspected are one more
+ * INSPECT_BURST times (a start and a stop are several events each), and under a storm every
+ * INSPECT_GAP_MS.  Rings for one that is being inspected are one more
  * inspect afterwards.  At most INSPECT_AT_ONCE are under way; one that hangs ends by its time limit
  * and is not tried again before as long has passed.
  */
@@ -17,6 +18,7 @@
 #include "reconciler/base/httpc.h"
 
 #define INSPECT_AT_ONCE 4
+#define INSPECT_BURST 4
 #define INSPECT_GAP_MS 20
 #define INSPECT_TIMEOUT_MS 5000
 #define INSPECT_TRIES 3

@@ -162,8 +162,8 @@ container_remove(struct roster *r, struct container *c)
 	const struct endpoint *seen = c->seen;
 
 	if (seen) {
-		addresses_move(&r->addresses, seen, NULL, c, on_sole_owner, r);
 		r->sink.remove(r->sink.arg, r->engine, c->id);
+		addresses_move(&r->addresses, seen, NULL, c, on_sole_owner, r);
 	}
 	container_free(r, c);
 }

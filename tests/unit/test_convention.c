@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -63,8 +64,12 @@ check_said(const struct read_case *c, const struct convention_reading *got)
 		if (!value != !want[f] || (value && strcmp(value, want[f]) != 0))
 			fail_msg("%s: %s is %s", c->name, convention_field_text(f),
 				value ? value : "not said");
-		if (value)
-			assert_string_equal(got->field[f].from, from[f]);
+		if (!value)
+			continue;
+		char text[256];
+		const struct convention_origin *origin = &got->field[f].from;
+		snprintf(text, sizeof(text), "%s%s", origin->kind, origin->name);
+		assert_string_equal(text, from[f]);
 	}
 }
 
