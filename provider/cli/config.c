@@ -7,6 +7,7 @@
 #include "provider/cli/config_decode.h"
 #include "provider/cli/config_shape.h"
 #include "provider/cli/config_yaml.h"
+#include "provider/traefik/traefik_check.h"
 
 void
 config_errors_add(struct config_errors *e, const char *file, unsigned line, const char *path,
@@ -144,6 +145,16 @@ tree_read(struct config_reader *r, bool optional, struct config *c)
 	return root;
 }
 
+/* What an output could not print would empty its document: refuse it here. */
+static void
+check_outputs(struct config_reader *r, const struct settings *s)
+{
+	struct err e;
+	if (traefik_check_settings(&s->traefik, &e) < 0)
+		config_errors_add(r->errors, r->file, 0, "traefik", e.text,
+			"use names of letters, digits, '-', '_' and '.'");
+}
+
 struct config *
 config_load(const char *path, struct config_errors *reterrors)
 {
@@ -162,6 +173,8 @@ config_load(const char *path, struct config_errors *reterrors)
 	if (root) {
 		config_overlay(&r, root);
 		config_decode(&r, config_shape(&r, root), c);
+		if (reterrors->n == 0)
+			check_outputs(&r, c->settings);
 	}
 	arena_finish(&arena);
 	if (reterrors->n > 0) {

@@ -4,6 +4,7 @@ The engines live as long as the run, everything else as long as its test.  `worl
 tests want: an engine, Waymark on it, and Traefik on Waymark.
 """
 
+import glob
 import os
 import shutil
 import tempfile
@@ -127,7 +128,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.when != "call" or not report.failed or "directory" not in item.funcargs:
         return
-    for path, _, files in os.walk(item.funcargs["directory"]):
-        for name in sorted(f for f in files if f.endswith(".log") or f == "log"):
-            with open(os.path.join(path, name), errors="replace") as f:
-                report.sections.append((f"{os.path.basename(path)}/{name}", "".join(f.readlines()[-25:])))
+    base = item.funcargs["directory"]
+    for path in sorted(glob.glob(f"{base}/*/*.log") + glob.glob(f"{base}/*/log")):
+        with open(path, errors="replace") as f:
+            report.sections.append((os.path.relpath(path, base), "".join(f.readlines()[-25:])))

@@ -17,4 +17,4 @@ LATENCY_BACKGROUND = 20  # containers that have nothing to do with it
 ROLLING_ROUNDS = pick(1, 5)
 ROLLING_RATE = pick(500, 1500)  # requests a second
 KILLS = pick(2, 20)  # SIGKILLs of Waymark under load
-EVENT_CHANGES = pick(30, 300)  # operations while events are being lost
+EVENT_CHANGES = pick(12, 300)  # operations while events are being lost

@@ -288,13 +288,16 @@ class Dockerd(_Own):
                 "--default-address-pool", f"base={self.subnet}.0/20,size=24",
                 "--live-restore", "--shutdown-timeout=5"]
 
-    def start(self):
-        # a pid file of a killed dockerd may name a process of somebody else by now
-        try:
-            os.unlink(f"{self.directory}/pid")
-        except FileNotFoundError:
-            pass
-        return super().start()
+    def kill(self):
+        """Its containerd dies with it, a moment later; a dockerd that came back before would wait
+        for it in vain."""
+        super().kill()
+        pids = [f"{self.directory}/pid", f"{self.directory}/exec/containerd/containerd.pid"]
+        with open(pids[1]) as f:
+            containerd = f.read().strip()
+        wait.until(lambda: process.ended(containerd), 10, "containerd ends")
+        for pid in pids:
+            os.unlink(pid)
 
     def network_create(self, name):
         super().network_create(name)

@@ -57,6 +57,15 @@ class Process:
             return self.popen.returncode
 
 
+def ended(pid):
+    """Gone, or nothing but an entry that its parent has yet to read."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def holding(directory):
     """Pids of processes that name this directory in their command line, and their children."""
     children, named = {}, []

@@ -49,10 +49,15 @@ class Proxy:
 
     def on(self, pattern, action):
         """From now on; returns what takes it back."""
-        rule = (re.compile(pattern), action)
+        over = threading.Event()
+        rule = (re.compile(pattern), lambda answer: action(answer, over))
         with self.lock:
             self.rules.insert(0, rule)
-        return lambda: self.rules.remove(rule)
+
+        def undo():
+            self.rules.remove(rule)
+            over.set()
+        return undo
 
     def asked(self, pattern):
         with self.lock:
@@ -94,7 +99,12 @@ class Proxy:
                     self._follow(client, path)
                     return
                 answer = Answer(self.engine, method, path, body)
-                (too_old or action or Answer.forward)(answer)
+                if too_old:
+                    gives(TOO_OLD, 400)(answer)
+                elif action:
+                    action(answer)
+                else:
+                    answer.forward()
                 if self.api:
                     answer.claim(*self.api)
                 if not answer.send(client):
@@ -106,15 +116,15 @@ class Proxy:
             client.close()
 
     def _version(self, path):
-        """(what to answer where the version asked for is too old, the path for the real engine)"""
+        """(whether the version asked for will not do, the path for the real engine)"""
         asked = re.match(r"/v(\d+)\.(\d+)/", path)
         if not self.api or not asked:
-            return None, path
+            return False, path
         version = tuple(map(int, asked.groups()))
         oldest, newest = (tuple(map(int, v.split("."))) for v in self.api)
         if not oldest <= version <= newest:
-            return gives(b'{"message":"client version is too old or too new"}', 400), path
-        return None, path[asked.end() - 1:]
+            return True, path
+        return False, path[asked.end() - 1:]
 
     @staticmethod
     def _read_request(reader):
@@ -196,46 +206,47 @@ class Answer:
         return self.declared is None
 
 
-# actions
+# actions: what to do with an answer; `over` is set when the rule is taken back
 
-def held(gate):
-    """Not before the threading.Event is set; what it says is what was true when it was asked."""
-    def action(answer):
-        answer.forward()
-        gate.wait(60)
-    return action
+TOO_OLD = b'{"message":"client version is too old, or too new"}'
 
 
-def drop(answer):
+def held(answer, over):
+    """Not before the rule is taken back; what it says is what was true when it was asked."""
+    answer.forward()
+    over.wait(120)
+
+
+def never(answer, over):
+    over.wait(120)
     answer.dropped = True
 
 
-def never(answer):
-    threading.Event().wait(120)
+def drop(answer, over=None):
     answer.dropped = True
 
 
 def gives(body, status=200, type="application/json"):
-    def action(answer):
+    def action(answer, over=None):
         answer.status, answer.body, answer.type = status, body, type
     return action
 
 
-def cut_short(answer):
+def cut_short(answer, over):
     """Half of the octets, and then the connection ends."""
     answer.forward()
     answer.declared = len(answer.body)
     answer.body = answer.body[:len(answer.body) // 2]
 
 
-def half_of_the_list(answer):
+def quarter_of_the_list(answer, over):
     """Valid JSON that has lost most of its members."""
     answer.forward()
     members = json.loads(answer.body)
     answer.body = json.dumps(members[:len(members) // 4]).encode()
 
 
-def garbled(answer):
+def garbled(answer, over):
     answer.forward()
     body = bytearray(answer.body)
     for _ in range(max(1, len(body) // 100)):

@@ -44,8 +44,11 @@ def test_refuses_other_than_loopback_without_tokens(dockerd, gateway, directory,
                                  listen)
     one.write_config()
     run = process.Process(one.process.argv, one.process.log).start()
-    assert run.popen.wait(10) == 2
-    assert "token" in run.text()
+    try:
+        assert run.popen.wait(10) == 2
+        assert "token" in run.text()
+    finally:
+        run.kill()
 
 
 @pytest.fixture

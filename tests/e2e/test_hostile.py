@@ -26,10 +26,21 @@ BAD = {
 GOOD = ["good-1", "good-2"]
 
 
+@pytest.fixture(scope="module")
+def neighbours(dockerd_of_the_run):
+    started = [dockerd_of_the_run.run(name, labels.waymark(name)) for name in GOOD]
+    yield started
+    dockerd_of_the_run.clean()
+
+
+@pytest.fixture
+def dockerd(dockerd_of_the_run, neighbours):
+    yield dockerd_of_the_run
+    dockerd_of_the_run.clean(keep=neighbours)
+
+
 @pytest.fixture
 def good(world):
-    for name in GOOD:
-        world.engine.run(name, labels.waymark(name))
     for name in GOOD:
         world.traefik.wait_answers(f"{name}.test", [name])
     return world

@@ -11,25 +11,25 @@ def taken(waymark, name):
 
 
 def test_the_first_keeps_the_host(world):
-    world.engine.run("first", labels.waymark("first", host="www.test"))
-    world.traefik.wait_answers("www.test", ["first"])
+    world.engine.run("first", labels.waymark("first", host="site.test"))
+    world.traefik.wait_answers("site.test", ["first"])
 
-    world.engine.run("second", labels.waymark("second", host="www.test"))
+    world.engine.run("second", labels.waymark("second", host="site.test"))
     world.traefik.wait_answers("second.test", ["second"])  # what it has by itself, it has
-    assert world.traefik.answers("www.test", times=10) == {"first"}
+    assert world.traefik.answers("site.test", times=10) == {"first"}
     problem, = taken(world.waymark, "second")
-    assert problem["host"] == "www.test"
+    assert problem["host"] == "site.test"
     assert "first" in problem["what"]  # says who has it
 
 
 def test_of_two_first_seen_in_one_look_the_older_container_wins(dockerd, waymark):
-    older = dockerd.create("zz-older", labels.waymark("one", host="www.test"))
-    younger = dockerd.create("aa-younger", labels.waymark("two", host="www.test"))
+    older = dockerd.create("zz-older", labels.waymark("one", host="site.test"))
+    younger = dockerd.create("aa-younger", labels.waymark("two", host="site.test"))
     younger.start()
     older.start()
     for _ in range(2):  # each with a ledger that knows nothing
         one = waymark(dockerd)
-        assert one.serving("www.test") == ["zz-older"]
+        assert one.serving("site.test") == ["zz-older"]
         assert taken(one, "aa-younger")
 
 
@@ -37,43 +37,43 @@ def test_a_restart_keeps_the_owner(dockerd, waymark, traefik):
     """The ledger counts, not the age of the container, once Waymark has seen who came first."""
     one = waymark(dockerd)
     proxy = traefik(waymark=one.port)
-    older = dockerd.create("older", labels.waymark("late", host="www.test"))
-    dockerd.run("younger", labels.waymark("early", host="www.test"))
-    proxy.wait_answers("www.test", ["younger"])
+    older = dockerd.create("older", labels.waymark("late", host="site.test"))
+    dockerd.run("younger", labels.waymark("early", host="site.test"))
+    proxy.wait_answers("site.test", ["younger"])
     older.start()
     wait.until(lambda: taken(one, "older"), 5)
 
     one.restart()
-    assert one.serving("www.test") == ["younger"]
+    assert one.serving("site.test") == ["younger"]
     wait.until(lambda: taken(one, "older"), 5)
-    assert proxy.answers("www.test") == {"younger"}
+    assert proxy.answers("site.test") == {"younger"}
 
 
 def test_a_stopped_container_keeps_its_host_for_a_while(world):
     """It answers 503, not 404, and nobody else gets it meanwhile."""
-    web = world.engine.run("web", labels.waymark("web", host="www.test"))
-    world.traefik.wait_answers("www.test", ["web"])
-    world.engine.run("waiting", labels.waymark("waiting", host="www.test"))
+    web = world.engine.run("web", labels.waymark("web", host="site.test"))
+    world.traefik.wait_answers("site.test", ["web"])
+    world.engine.run("waiting", labels.waymark("waiting", host="site.test"))
     world.traefik.wait_answers("waiting.test", ["waiting"])
 
     web.stop()
-    world.traefik.wait_status("www.test", 503, timeout=1)
+    world.traefik.wait_status("site.test", 503, timeout=1)
     assert world.traefik.status("nobody.test") == 404
-    wait.stays(lambda: world.traefik.status("www.test") == 503, 2)
+    wait.stays(lambda: world.traefik.status("site.test") == 503, 2)
 
     web.start()
-    world.traefik.wait_answers("www.test", ["web"], timeout=1)
+    world.traefik.wait_answers("site.test", ["web"], timeout=1)
 
 
 @pytest.mark.skipif(not counts.SOAK, reason="takes more than the minute for which a host is held")
 def test_the_loser_gets_the_host_when_the_owner_has_gone(world):
-    web = world.engine.run("web", labels.waymark("web", host="www.test"))
-    world.traefik.wait_answers("www.test", ["web"])
-    world.engine.run("waiting", labels.waymark("waiting", host="www.test"))
+    web = world.engine.run("web", labels.waymark("web", host="site.test"))
+    world.traefik.wait_answers("site.test", ["web"])
+    world.engine.run("waiting", labels.waymark("waiting", host="site.test"))
     world.traefik.wait_answers("waiting.test", ["waiting"])
     web.remove()
-    wait.stays(lambda: world.traefik.status("www.test") == 503, 50)
-    world.traefik.wait_answers("www.test", ["waiting"], timeout=30)
+    wait.stays(lambda: world.traefik.status("site.test") == 503, 50)
+    world.traefik.wait_answers("site.test", ["waiting"], timeout=30)
     assert taken(world.waymark, "waiting") == []
 
 

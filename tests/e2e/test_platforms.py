@@ -81,4 +81,12 @@ def test_compose_scales_down_and_up(shop):
 
 def test_a_convention_of_ones_own(dockerd, waymark, traefik):
     """The labels of a platform that Waymark has never heard of, as data in the configuration."""
-    pytest.skip("the form of `conventions:` entries is being settled")
+    one = waymark(dockerd, conventions={"acme": {
+        "recognise": {"all": ["acme.app"]},
+        "fields": {"project": "acme.app", "branch": "name:{project}-pr-{branch}",
+                   "port": ["acme.port", "value:8080"]}}})
+    proxy = traefik(waymark=one.port)
+    dockerd.run("blog", {"acme.app": "blog"})
+    dockerd.run("blog-pr-new", {"acme.app": "blog", "acme.port": "8080"})
+    proxy.wait_answers("blog.test", ["blog"])
+    proxy.wait_answers("blog-preview-new.test", ["blog-pr-new"])

@@ -103,7 +103,8 @@ def test_network_disconnect_and_connect(engine, world):
 
     web.disconnect(engine.network)
     traefik.wait_status("web.test", 503, timeout=SECOND)
-    assert [p["host"] for p in waymark.problems("network-missing")] == ["web.test"]
+    problem, = waymark.problems("network-missing")
+    assert "web" in problem["object"]
 
     engine.run("other", labels.waymark("other"))
     traefik.wait_answers("other.test", ["other"])
@@ -135,7 +136,7 @@ def test_three_networks_and_none_configured(engine, waymark):
 
     def network():
         url = one.route("web.test")["servers"][0]["url"]
-        return next(n for n in networks if url == f"http://{web.address(n)}:8080")
+        return next((n for n in networks if url == f"http://{web.address(n)}:8080"), None)
 
     first = network()
     for _ in range(3):

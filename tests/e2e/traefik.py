@@ -95,32 +95,39 @@ class Traefik:
 
     # asking through it
 
-    def get(self, host, path="/", headers=None):
-        """(status, name of the container that answered, body)"""
-        status, head, body = http_unix.ask(self.port, "GET", path,
-                                           headers={"Host": host, **(headers or {})}, timeout=10)
+    def get(self, host, path="/", headers=None, timeout=2):
+        """(status, name of the container that answered, body); status 0: nothing came in time."""
+        try:
+            status, head, body = http_unix.ask(self.port, "GET", path, timeout=timeout,
+                                               headers={"Host": host, **(headers or {})})
+        except TimeoutError:
+            return 0, None, ""
         return status, head.get("X-Container"), body.decode(errors="replace")
 
-    def status(self, host, path="/"):
-        return self.get(host, path)[0]
+    def status(self, host, path="/", timeout=2):
+        return self.get(host, path, timeout=timeout)[0]
 
-    def answers(self, host, path="/", times=6):
+    def answers(self, host, path="/", times=6, timeout=2):
         """The containers that answer with 200 now, as a set; None stands for any other answer."""
         found = set()
         for _ in range(times):
-            status, name, _ = self.get(host, path)
+            status, name, _ = self.get(host, path, timeout=timeout)
             found.add(name if status == 200 else None)
+            if not status:
+                break
         return found
+
+    # while a condition is being waited for, one request that hangs must not be all of the time
 
     def wait_answers(self, host, names, path="/", timeout=5):
         """Until exactly these containers answer."""
         names = set(names)
-        return wait.until(lambda: self.answers(host, path, 3 * len(names)) == names, timeout,
+        return wait.until(lambda: self.answers(host, path, 3 * len(names), 0.25) == names, timeout,
                           lambda: f"{sorted(names)} at {host}{path}, but "
                                   f"{self.answers(host, path)}; rules {self.hosts()}")
 
     def wait_status(self, host, status, path="/", timeout=5):
-        return wait.until(lambda: self.status(host, path) == status, timeout,
+        return wait.until(lambda: self.status(host, path, 0.25) == status, timeout,
                           lambda: f"status {status} at {host}{path}, not {self.get(host, path)}; "
                                   f"rules {self.hosts()}")
 

@@ -65,7 +65,7 @@ on_request(void *arg, struct fake_conn *c, const char *path)
 		fake_chunk(c, b.p);
 	} else if (!strcmp(path, "/headers") || !strcmp(path, "/hundreds")) {
 		buf_adds(&b, path[2] == 'e' ? "HTTP/1.1 200 X\r\n" : "");
-		for (int i = 0; i < 10000; i++)
+		for (int i = 0; i < 20000; i++)
 			buf_addf(&b, path[2] == 'e' ? "X-%d: y\r\n" : "HTTP/1.1 100 X-%d\r\n\r\n",
 				i);
 		fake_send(c, b.p, b.n);

@@ -221,31 +221,61 @@ test_drop_in_result(void **state)
 	assert_int_equal(w.results, 1);
 }
 
-/* More than may be under way at once, to a server that never accepts, beside one that does. */
+/* Twice as many as may be under way at once. */
 static void
 test_many(void **state)
 {
 	(void)state;
-	struct fake other = {0};
 	char id[8];
 
-	fake_listen(&other, w.loop, true, on_request, NULL);
-	uint16_t port = (uint16_t)atoi(strrchr(other.url, ':') + 1);
-	w.answer = true;
+	stop_listening();
+	listen_again(); /* with room for all */
 	for (int i = 0; i < 500; i++) {
 		snprintf(id, sizeof(id), "%d", i);
 		set(id, TARGET(.run = ""));
 	}
-	/* Taken off while it waits in the queue. */
-	set("499", NULL);
-	set("500", &(struct probe_target){.address = "127.0.0.1", .port = port, .run = ""});
-	RUN_UNTIL(w.loop, w.results >= 500);
+	set("499", NULL); /* while it waits for its turn */
+	RUN_UNTIL(w.loop, w.results >= 499);
 	for (int i = 0; i < 499; i++)
 		assert_int_equal(w.last[i], READY_YES);
 	assert_int_equal(w.last[499], READY_UNKNOWN);
-	assert_int_equal(w.last[500], READY_YES);
-	fake_die(&other);
-	uv_run(w.loop, UV_RUN_NOWAIT);
+}
+
+/* A port whose queue is full, so that whoever connects waits. */
+static int
+listen_full(uint16_t *ret_port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	getsockname(fd, (struct sockaddr *)&a, &n);
+	*ret_port = ntohs(a.sin_port);
+	return fd;
+}
+
+/* Many that hang, asked again and again, do not keep a new one waiting. */
+static void
+test_hanging(void **state)
+{
+	(void)state;
+	uint16_t full;
+	int fd = listen_full(&full);
+	char id[8];
+
+	for (int i = 0; i < 500; i++) {
+		snprintf(id, sizeof(id), "%d", i);
+		set(id, &(struct probe_target){.address = "127.0.0.1", .port = full, .run = ""});
+	}
+	RUN_UNTIL(w.loop, w.results >= 500);
+	assert_int_equal(w.last[400], READY_CANNOT_TELL);
+	uint64_t start = uv_hrtime();
+	set("500", TARGET(.run = ""));
+	RUN_UNTIL(w.loop, w.last[500] == READY_YES);
+	assert_true((uv_hrtime() - start) / 1000000 < 50);
+	close(fd);
 }
 
 int
@@ -260,6 +290,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cannot_tell, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop_in_result, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hanging, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
