@@ -36,7 +36,6 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 	X(NOT_READY, "not-ready", PROBLEM_WARNING, "The container does not accept connections.")       \
 	X(NO_SERVERS, "no-servers", PROBLEM_WARNING,                                                   \
 		"The host is known, but nothing can serve it now: it answers 503.")                    \
-	X(SLOTS_BOTH, "slots-unclear", PROBLEM_WARNING, "Containers with and without a slot mix.")     \
 	X(SOURCE_STALE, "source-stale", PROBLEM_ERROR,                                                 \
 		"A source does not answer; what it last said stays in force.")                         \
 	X(SOURCE_DOUBTED, "source-doubted", PROBLEM_WARNING,                                           \

@@ -7,6 +7,7 @@ tests want: an engine, Waymark on it, and Traefik on Waymark.
 import glob
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -14,6 +15,11 @@ import pytest
 import engines
 import traefik as traefik_module
 import waymark as waymark_module
+
+
+def pytest_configure():
+    """A run that is told to end takes everything away first, as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

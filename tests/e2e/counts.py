@@ -10,9 +10,9 @@ def pick(short, soak):
 
 
 LATENCY_RUNS = 3  # the median of so many runs counts
-LATENCY_CHANGES = pick(4, 30)  # starts and stops of each side in a run
+LATENCY_CHANGES = pick(3, 30)  # starts and stops of each side in a run
 # the watch asks once a millisecond; the p99 of a handful of changes is one outlier
-LATENCY_SLACK = pick(0.030, 0.002)
+LATENCY_SLACK = pick(0.030, 0.003)
 LATENCY_BACKGROUND = 20  # containers that have nothing to do with it
 ROLLING_ROUNDS = pick(1, 5)
 ROLLING_RATE = pick(500, 1500)  # requests a second

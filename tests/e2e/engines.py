@@ -259,11 +259,15 @@ class _Own(Engine):
         self.process.stop(30)
 
     def destroy(self):
-        """Everything away: containers, networks, processes, mounts, directory."""
+        """Everything away: containers, networks, processes, mounts, directory; where the engine is
+        dead it is started once more, because it knows best what it has made."""
         try:
-            if self.process and self.process.running:
-                self.clean()
-                self.network_remove(self.network)
+            if not self.process.running:
+                self.start()
+            self.clean()
+            self.network_remove(self.network)
+        except (RuntimeError, OSError, LookupError, wait.TimedOut) as e:
+            print(f"{self.kind} does not clean up ({e}); taking it away by force")
         finally:
             self.stop()
             process.end_all(self.directory)

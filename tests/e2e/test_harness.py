@@ -1,0 +1,106 @@
+"""The tests' own tools: they count what fails, notice what is broken, and leave nothing behind."""
+
+import os
+import subprocess
+
+import pytest
+
+import engines
+import load
+import native
+import ports
+import process
+import wait
+import waymark as waymark_module
+
+
+def links():
+    out = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
+    return {line.split(": ")[1].split("@")[0] for line in out.splitlines()}
+
+
+def mounts():
+    with open("/proc/self/mounts") as f:
+        return {line.split()[1] for line in f}
+
+
+@pytest.mark.parametrize("cls, ending", [
+    (engines.Dockerd, "in good order"), (engines.Dockerd, "killed"),
+    (engines.Dockerd, "killed, and broken for good"),
+    (engines.Podman, "in good order"), (engines.Podman, "killed")])
+def test_an_engine_leaves_nothing_behind(directory, cls, ending):
+    engine = cls(f"{directory}/e")
+    engine.start()
+    bridges = set(engine.bridges)
+    engine.run("one")
+    engine.run("two", networks=[engine.network, engine.network_create("second")]).pause()
+    bridges |= engine.bridges
+    assert bridges <= links()
+    assert any(m.startswith(engine.directory) for m in mounts())
+    if ending != "in good order":
+        engine.kill()
+    if "broken" in ending:
+        engine.argv = lambda: ["false"]
+    engine.destroy()
+    assert not bridges & links()
+    assert not process.holding(engine.directory)
+    assert not [m for m in mounts() if m.startswith(engine.directory)]
+    assert not os.path.exists(engine.directory)
+
+
+@pytest.fixture
+def backend(directory):
+    """Makes backends that are ordinary processes: (process, port)."""
+    made = []
+
+    def make(**env):
+        port = ports.free()
+        one = process.Process([native.backend()], f"{directory}/backend.log",
+                              env={"PORT": str(port), "NAME": "b", **env}).start()
+        made.append(one)
+        return one, port
+    yield make
+    for one in made:
+        one.kill()
+
+
+def test_the_load_counts_every_failure(backend):
+    one, port = backend()
+    with load.Load(port, "x", connections=4, rate=200) as watch:
+        watch.wait_first("b")
+        one.kill()
+        wait.stays(lambda: True, 0.5)
+    result = watch.result
+    assert result["failed"] > 50
+    assert result["ok"] + result["failed"] == result["requests"]
+    assert set(result["reasons"]) <= {"refused", "closed", "reset"}
+    assert len(result["failures"]) == result["failed"]
+
+
+def test_the_load_knows_a_bad_status(backend):
+    _, port = backend(STATUS="503")
+    with load.Load(port, "x", rate=200) as watch:
+        wait.stays(lambda: True, 0.3)
+    assert watch.result["ok"] == 0
+    assert set(watch.result["reasons"]) == {"status 503"}
+
+
+def test_the_backend_serves_on_after_sigterm(backend):
+    one, port = backend(SERVE_AFTER_TERM="1")
+    with load.Load(port, "x", connections=2, rate=200) as watch:
+        watch.wait_first("b")
+        one.signal(15)
+        wait.stays(lambda: one.running, 0.8)
+    assert watch.result["failed"] == 0
+    assert one.popen.wait(5) == 0
+
+
+@pytest.mark.parametrize("mess", ["==1==ERROR: AddressSanitizer: heap-use-after-free",
+                                  "waymark: plan.c:12: plan_add: Assertion n failed.",
+                                  "x.c:1:2: runtime error: signed integer overflow"])
+def test_a_broken_waymark_is_noticed(directory, mess):
+    one = waymark_module.Waymark(f"{directory}/w", {})
+    one.process.argv = ["/bin/sh", "-c", f"echo '{mess}' >&2"]
+    one.process.start().popen.wait()
+    with pytest.raises(AssertionError, match="in Waymark's log"):
+        one.stop()
