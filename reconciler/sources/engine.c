@@ -429,6 +429,8 @@ look_at(struct engine *g, const struct engine_event *ev)
 		list_for_gap(g);
 		return;
 	}
+	if (ev->ended)
+		roster_end(g->roster, ev->container, now_ms(g));
 	roster_touch(g->roster, ev->container, ev->started);
 	inspector_ring(g->inspector, ev->container);
 }

@@ -491,6 +491,7 @@ read_container_event(const char *action, struct json_span id, struct json_span a
 	if (!set_container(id, ret))
 		return;
 	ret->kind = EVENT_CONTAINER;
+	ret->ended = !strcmp(action, "die") || !strcmp(action, "died");
 	ret->started = !strcmp(action, "start") || !strcmp(action, "restart");
 	if (!strcmp(action, "kill")) {
 		ret->kind = EVENT_KILL;

@@ -41,6 +41,7 @@ struct engine_event {
 	enum engine_event_kind kind;
 	char container[ENGINE_NAME_MAX]; /* an id or a name */
 	int signal; /* with EVENT_KILL: the number; 0 where the engine does not say */
+	bool ended; /* a run ended */
 	bool started; /* a new run began: what was sent to the last one is of no more account */
 	bool guessed; /* of a network event's actor, which on Docker would be the network */
 };

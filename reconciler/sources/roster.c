@@ -17,6 +17,7 @@ struct container {
 	uint64_t leaving_since; /* 0: it is not */
 	uint64_t run; /* of the last inspect, as a digest; 0: none */
 	int signal; /* was sent to it, when its stop signal was not known; 0: none */
+	bool ended; /* an event said so, and the inspect did not yet */
 	bool awaited; /* new with a list, and its inspect is under way */
 	bool suspect; /* its address is another's, and its inspect is under way */
 	bool unanswered; /* its last inspect failed */
@@ -493,6 +494,7 @@ roster_touch(struct roster *r, const char *id_or_name, bool started)
 
 	touch(r, c ? c->id : id_or_name);
 	if (c && started) {
+		c->ended = false;
 		c->leaving_since = 0;
 		c->signal = 0;
 	}
@@ -502,6 +504,18 @@ static bool
 is_the_end(int signal, int stop_signal)
 {
 	return signal == SIGKILL || signal == stop_signal;
+}
+
+void
+roster_end(struct roster *r, const char *id_or_name, uint64_t now_ms)
+{
+	struct container *c = container_resolve(r, id_or_name);
+
+	if (!c || !c->seen)
+		return;
+	c->ended = true;
+	c->leaving_since = now_ms;
+	container_refresh(r, c);
 }
 
 bool
@@ -537,8 +551,9 @@ roster_inspected(struct roster *r, struct endpoint *e, uint64_t now_ms)
 
 	struct container *c = container_obtain(r, e->id);
 	uint64_t run = run_digest(e->run);
-	if (c->run && run != c->run)
+	if (c->run ? run != c->run : c->ended)
 		c->leaving_since = 0;
+	c->ended = false;
 	c->run = run;
 	if (c->signal && is_the_end(c->signal, e->stop_signal))
 		c->leaving_since = now_ms;

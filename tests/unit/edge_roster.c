@@ -334,6 +334,32 @@ test_leaving(void **state)
 	EXPECT("put a run=r2 leaving\nput a run=r2\n");
 }
 
+/* Its end takes it out before the inspect says so; an inspect that was under way does not bring it
+ * back, one of its next run does. */
+static void
+test_ended(void **state)
+{
+	(void)state;
+	inspected(BOX(.id = "a", .ip = "1", .run = "r1"));
+	EXPECT("put a run=r1\n");
+	roster_end(w.r, "a", w.now);
+	EXPECT("put a run=r1 leaving\n");
+	inspected(BOX(.id = "a", .ip = "1", .run = "r1"));
+	EXPECT("");
+	inspected(BOX(.id = "a", .ip = "1", .run = "r2"));
+	EXPECT("put a run=r2\n");
+
+	/* From a list the run is not known. */
+	list(2, (struct box[]){{.id = "a", .ip = "1"}, {.id = "b", .ip = "2"}});
+	EXPECT("put b\n");
+	roster_end(w.r, "b", w.now);
+	EXPECT("put b leaving\n");
+	inspected(BOX(.id = "b", .ip = "2", .run = "r1"));
+	EXPECT("put b run=r1\n");
+	roster_end(w.r, "unknown", w.now);
+	EXPECT("");
+}
+
 /* From a list the stop signal is not known: the inspect tells what the signal meant. */
 static void
 test_leaving_unknown(void **state)
@@ -472,6 +498,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_podman, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_disputed, setup, teardown),
