@@ -33,10 +33,9 @@ EDGE_SRC := $(filter-out $(PURE_SRC) provider/cli/main.c,\
 PURE_OBJ := $(PURE_SRC:%.c=$B/%.o)
 EDGE_OBJ := $(EDGE_SRC:%.c=$B/%.o)
 
-all: build/waymark
-
-build/waymark: $B/waymark
-	@ln -sf $(VARIANT)/waymark $@
+# build/waymark is the one built last without sanitizers.
+all: $B/waymark
+	$(if $(SAN),,@ln -sfn $(VARIANT)/waymark build/waymark)
 
 $B/waymark: $B/provider/cli/main.o $(EDGE_OBJ) $B/pure.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
