@@ -87,6 +87,15 @@ state_note(struct reconciler *r, const struct endpoint *e, bool ready)
 }
 
 static void
+state_note_gone(struct reconciler *r, const char *engine, const char *id)
+{
+	if (!r->state)
+		return;
+	state_print_gone(state_lines(r->state), engine, id);
+	state_ring(r->state);
+}
+
+static void
 probe_sync(struct reconciler *r, const char *engine, const char *id)
 {
 	struct probe_target target;
@@ -107,6 +116,8 @@ on_put(void *arg, const struct endpoint *e)
 		state_note(r, e,
 			planner_probe_target(r->planner, e->engine, e->id, &target) &&
 				target.ready_before);
+	else
+		state_note_gone(r, e->engine, e->id);
 	ring(r, engine_name(r, e->engine));
 }
 
@@ -117,10 +128,7 @@ on_remove(void *arg, const char *engine, const char *id)
 
 	if (!planner_find(r->planner, engine, id))
 		return;
-	if (r->state) {
-		state_print_gone(state_lines(r->state), engine, id);
-		state_ring(r->state);
-	}
+	state_note_gone(r, engine, id);
 	prober_set(r->prober, engine, id, NULL);
 	planner_remove(r->planner, engine, id);
 	ring(r, engine_name(r, engine));
@@ -135,7 +143,7 @@ on_probed(void *arg, const char *engine, const char *id, enum readiness ready)
 	if (!e)
 		return;
 	planner_set_ready(r->planner, engine, id, ready);
-	state_note(r, e, ready == READY_YES);
+	state_note(r, e, readiness_counts(ready));
 	ring(r, "probe");
 }
 
@@ -197,6 +205,8 @@ load_endpoint(void *arg, struct endpoint *e)
 	if (cfg->published)
 		e->withheld = false; /* its address is the host's, which no container inherits */
 	planner_put(r->planner, e);
+	/* A later row of the same run says better than an earlier one. */
+	planner_set_ready(r->planner, e->engine, e->id, e->ready_before ? READY_YES : READY_UNKNOWN);
 }
 
 static void
@@ -224,7 +234,7 @@ load_row(void *arg, const json_t *row)
 static void
 print_one(void *arg, const struct endpoint *e, enum readiness ready)
 {
-	state_print_endpoint(arg, e, ready == READY_YES);
+	state_print_endpoint(arg, e, readiness_counts(ready));
 }
 
 static void
@@ -508,22 +518,32 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	struct watched *old = r->watched;
 	size_t nold = r->nwatched;
 
+	/* Who rang before may be named in the old settings. */
+	r->cause = "reload";
+	r->rang = true;
 	prober_destroy(r->prober);
 	r->settings = settings;
 	r->prober = prober_create(r->loop, settings->probe_interval_ms,
 		settings->probe_timeout_ms, on_probed, r);
 	watch_engines(r);
+	bool lost = false;
 	for (size_t i = 0; i < nold; i++) {
 		struct watched *w = watched_find(r, old[i].name);
 		if (w)
 			w->seen = old[i].seen;
+		lost = lost || (!w && old[i].seen);
 		engine_destroy(old[i].engine);
 	}
 	free(old);
+	/* One that went may be one that came under another name: as at a start. */
+	if (lost) {
+		r->ready = false;
+		r->sources_ready_ms = 0;
+		r->started_ms = now_ms(r);
+	}
 	remove_strangers(r);
 	planner_set_settings(r->planner, settings);
 	start_engines(r);
-	ring(r, "reload");
 }
 
 static void

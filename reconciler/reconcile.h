@@ -33,7 +33,7 @@ struct reconciler_config {
 struct reconciler *reconciler_create(const struct reconciler_config *cfg);
 /* Loads the state, starts the sources.  -EBUSY and others: the state directory cannot be used. */
 int reconciler_start(struct reconciler *r, struct err *reterr);
-/* New settings: sources that did not change go on, others are closed or opened. */
+/* New settings: every source is opened anew, with what it last saw still in force. */
 void reconciler_reload(struct reconciler *r, const struct settings *settings);
 /* Writes the state; handles close on the loop, which the caller runs until it is empty. */
 void reconciler_destroy(struct reconciler *r);

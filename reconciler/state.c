@@ -30,7 +30,8 @@ struct state {
 	uv_work_t work;
 	struct buf lines; /* not handed to a write yet */
 	bool whole_wanted; /* the journal is to be made anew */
-	bool writing;
+	bool writing, closing;
+	uv_sem_t written; /* the pool is done with what follows */
 	size_t size, whole;
 
 	/* Of the write under way; the pool's while it runs. */
@@ -80,6 +81,12 @@ state_open(uv_loop_t *loop, const char *dir, const struct state_owner *owner, st
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(reterr, errno, "state_dir '%s': %s", dir, strerror(errno));
+	if (faccessat(fd, "journal", R_OK, AT_EACCESS) < 0 && errno != ENOENT) {
+		r = errno;
+		close(fd);
+		return err_set(reterr, r, "state_dir '%s': the journal cannot be read: %s", dir,
+			strerror(r));
+	}
 	int lock = openat(fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? EBUSY : errno;
@@ -99,6 +106,7 @@ state_open(uv_loop_t *loop, const char *dir, const struct state_owner *owner, st
 	s->dir = fd;
 	s->lock = lock;
 	s->whole_wanted = true;
+	uv_sem_init(&s->written, 0);
 	read_boot(s->boot, sizeof(s->boot));
 	uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
@@ -126,7 +134,7 @@ load_endpoint(struct loading *l, const json_t *row)
 	}
 	if (state_parse_endpoint(row, &e, NULL) < 0)
 		return;
-	e->withheld = l->rebooted;
+	e->withheld = e->withheld || l->rebooted;
 	owner->load_endpoint(owner->arg, e);
 	endpoint_unref(e);
 }
@@ -223,11 +231,9 @@ sync_and_close(int fd)
 	return r;
 }
 
-/* Runs in the pool, on what the loop left alone for it. */
 static void
-write_bytes(uv_work_t *work)
+write_bytes(struct state *s)
 {
-	struct state *s = work->data;
 	int flags = s->anew ? O_CREAT | O_TRUNC : O_APPEND;
 	int fd = openat(s->dir, s->anew ? "journal.new" : "journal",
 		O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
@@ -244,6 +250,15 @@ write_bytes(uv_work_t *work)
 	s->result = (struct err){0};
 	if (r < 0)
 		err_set(&s->result, -r, "the journal cannot be written: %s", strerror(-r));
+}
+
+/* Runs in the pool, on what the loop left alone for it. */
+static void
+on_work(uv_work_t *work)
+{
+	struct state *s = work->data;
+	write_bytes(s);
+	uv_sem_post(&s->written);
 }
 
 static void
@@ -282,11 +297,18 @@ write_end(struct state *s)
 	buf_finish(&s->bytes);
 }
 
+static void on_closed(uv_handle_t *handle);
+
 static void
 on_written(uv_work_t *work, int status)
 {
 	struct state *s = work->data;
 	(void)status;
+	if (s->closing) {
+		uv_close((uv_handle_t *)&s->timer, on_closed);
+		return;
+	}
+	uv_sem_wait(&s->written);
 	write_end(s);
 	if (s->error.code)
 		uv_timer_start(&s->timer, on_timer, RETRY_MS, 0);
@@ -302,7 +324,7 @@ on_timer(uv_timer_t *timer)
 		return;
 	write_begin(s);
 	s->work.data = s;
-	uv_queue_work(s->loop, &s->work, write_bytes, on_written);
+	uv_queue_work(s->loop, &s->work, on_work, on_written);
 }
 
 void
@@ -324,6 +346,7 @@ on_closed(uv_handle_t *handle)
 	struct state *s = handle->data;
 	buf_finish(&s->lines);
 	buf_finish(&s->bytes);
+	uv_sem_destroy(&s->written);
 	close(s->lock);
 	close(s->dir);
 	free(s);
@@ -334,14 +357,18 @@ state_close(struct state *s)
 {
 	if (!s)
 		return;
-	/* A write under way ends within the pool; its callback runs while the loop does. */
-	while (s->writing)
-		uv_run(s->loop, UV_RUN_ONCE);
-	if (s->lines.n || s->whole_wanted) {
-		write_begin(s);
-		s->work.data = s;
-		write_bytes(&s->work);
+	/* A write under way ends within the pool; its callback comes when the loop runs again. */
+	s->closing = s->writing;
+	if (s->writing) {
+		uv_sem_wait(&s->written);
 		write_end(s);
 	}
-	uv_close((uv_handle_t *)&s->timer, on_closed);
+	if (s->lines.n || s->whole_wanted) {
+		write_begin(s);
+		write_bytes(s);
+		write_end(s);
+	}
+	uv_timer_stop(&s->timer);
+	if (!s->closing)
+		uv_close((uv_handle_t *)&s->timer, on_closed);
 }

@@ -109,6 +109,8 @@ state_print_endpoint(struct buf *b, const struct endpoint *e, bool ready)
 	print_text(b, "health", health_text[e->health]);
 	if (e->leaving)
 		buf_adds(b, ",\"leaving\":true");
+	if (e->withheld)
+		buf_adds(b, ",\"withheld\":true");
 	if (ready)
 		buf_adds(b, ",\"ready\":true");
 	print_networks(b, e);
@@ -231,6 +233,7 @@ state_parse_endpoint(const json_t *row, struct endpoint **ret, struct err *reter
 	e->state = (enum endpoint_state)get_enum(row, "state", state_text, COUNT(state_text));
 	e->health = (enum endpoint_health)get_enum(row, "health", health_text, COUNT(health_text));
 	e->leaving = json_is_true(json_object_get(row, "leaving"));
+	e->withheld = json_is_true(json_object_get(row, "withheld"));
 	e->ready_before = json_is_true(json_object_get(row, "ready"));
 	parse_networks(json_object_get(row, "networks"), e);
 	parse_ports(json_object_get(row, "ports"), e);

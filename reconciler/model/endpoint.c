@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconciler/base/text.h"
+
 /* Values are const to everybody but their maker and the counter. */
 static void *
 unconst(const void *p)
@@ -139,14 +141,6 @@ endpoint_copy(const struct endpoint *e)
 }
 
 /* NULL sorts first. */
-static int
-text_compare(const char *a, const char *b)
-{
-	if (!a || !b)
-		return (a != NULL) - (b != NULL);
-	return strcmp(a, b);
-}
-
 static int
 network_compare(const void *left, const void *right)
 {

@@ -589,7 +589,7 @@ member_state(const struct member *m, const struct settings *s)
 		return SERVER_SERVING;
 	if (e->health != HEALTH_NONE)
 		return health_state(e->health);
-	if (!s->probe || m->ready == READY_YES || m->ready == READY_CANNOT_TELL)
+	if (!s->probe || readiness_counts(m->ready))
 		return SERVER_SERVING;
 	return SERVER_STARTING;
 }

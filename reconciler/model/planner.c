@@ -52,6 +52,12 @@ readiness_text(enum readiness r)
 	return text[r];
 }
 
+bool
+readiness_counts(enum readiness r)
+{
+	return r == READY_YES || r == READY_CANNOT_TELL;
+}
+
 /* Room for one more in a growing array. */
 static void *
 grow(void *array, size_t n, size_t *cap, size_t size)
@@ -280,7 +286,7 @@ planner_probe_target(const struct planner *p, const char *engine, const char *id
 		.port = m->port,
 		.published = m->published,
 		.run = m->endpoint->run,
-		.ready_before = m->ready == READY_YES,
+		.ready_before = readiness_counts(m->ready),
 	};
 	return true;
 }
@@ -288,26 +294,24 @@ planner_probe_target(const struct planner *p, const char *engine, const char *id
 void
 planner_set_settings(struct planner *p, const struct settings *settings)
 {
-	size_t n = HASH_COUNT(p->members);
-	const struct endpoint **endpoints = xmalloc(n * sizeof(*endpoints));
-	enum readiness *ready = xmalloc(n * sizeof(*ready));
+	struct member **old = xmalloc(HASH_COUNT(p->members) * sizeof(struct member *));
 	struct member *m, *tmp;
-	size_t i = 0;
+	size_t n = 0;
 
 	HASH_ITER(hh, p->members, m, tmp) {
-		ready[i] = m->ready;
-		endpoints[i++] = endpoint_ref(m->endpoint);
 		member_unlink(p, m);
-		member_destroy(m);
+		old[n++] = m;
 	}
 	p->settings = settings;
-	for (i = 0; i < n; i++) {
-		planner_put(p, endpoints[i]);
-		planner_set_ready(p, endpoints[i]->engine, endpoints[i]->id, ready[i]);
-		endpoint_unref(endpoints[i]);
+	for (size_t i = 0; i < n; i++) {
+		planner_put(p, old[i]->endpoint);
+		m = member_find(p, old[i]->endpoint->engine, old[i]->endpoint->id);
+		/* The settings may have chosen another address of it. */
+		if (m && is_same_run(old[i], m))
+			m->ready = old[i]->ready;
+		member_destroy(old[i]);
 	}
-	free(endpoints);
-	free(ready);
+	free(old);
 
 	struct project *pr, *next;
 	HASH_ITER(hh, p->projects, pr, next)

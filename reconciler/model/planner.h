@@ -27,6 +27,8 @@ enum readiness {
 };
 
 const char *readiness_text(enum readiness r);
+/* Does it get traffic? */
+bool readiness_counts(enum readiness r);
 
 /* Where to probe.  Strings live as long as the member, until the next put or remove. */
 struct probe_target {

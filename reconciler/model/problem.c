@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "reconciler/base/text.h"
+
 static const struct {
 	const char *text;
 	enum problem_severity severity;
@@ -32,14 +34,6 @@ problem_code_severity(enum problem_code code)
 {
 	assert(code < PROBLEM_CODE_COUNT);
 	return codes[code].severity;
-}
-
-static int
-text_compare(const char *a, const char *b)
-{
-	if (!a || !b)
-		return !b - !a;
-	return strcmp(a, b);
 }
 
 int

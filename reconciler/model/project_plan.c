@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconciler/base/text.h"
+
 /* A plan while it is being made. */
 struct maker {
 	const struct settings *settings;
@@ -27,7 +29,7 @@ slot_is_ready(const struct settings *s, const struct member *members, const stru
 {
 	for (const struct member *m = members; m; m = m->next)
 		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) &&
-			!m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
+			m->nclaims && !m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
 			return true;
 	return false;
 }
@@ -159,14 +161,6 @@ server_state_of(const struct maker *k, const struct member *m, bool in_active_sl
 	if (!in_active_slot)
 		return SERVER_STANDBY;
 	return m->endpoint->leaving ? SERVER_DRAINING : SERVER_SERVING;
-}
-
-static int
-text_compare(const char *a, const char *b)
-{
-	if (!a || !b)
-		return !b - !a;
-	return strcmp(a, b);
 }
 
 static int

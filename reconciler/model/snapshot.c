@@ -181,7 +181,7 @@ snapshot_next(const struct snapshot *s, const struct snapshot_change *changes, s
 
 	struct snapshot *next = snapshot_create();
 	next->revision = s->revision + 1;
-	next->chunks = xmalloc((s->nchunks + n / CHUNK_FILL + s->nchunks + 2) * sizeof(*next->chunks));
+	next->chunks = xmalloc((3 * s->nchunks + n / CHUNK_FILL + 2) * sizeof(*next->chunks));
 	struct project_plan **plans = xmalloc((n + SNAPSHOT_CHUNK_MAX) * sizeof(*plans));
 
 	size_t k = 0;

@@ -172,6 +172,7 @@ hang_up(struct engine *g)
 	uv_timer_stop(&g->relist);
 	g->list_again = g->list_waits = false;
 	g->list_due = 0;
+	g->doubted = false; /* two lists of one connection have to agree */
 }
 
 /* Whatever failed, all of it begins anew: version, events, list. */

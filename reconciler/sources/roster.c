@@ -341,7 +341,8 @@ is_as_seen(const struct roster *r, const struct container *c, const struct endpo
 static bool
 wants_inspect(const struct roster *r, const struct container *c)
 {
-	return c->suspect || (r->podman && c->seen->health != HEALTH_NONE);
+	/* One that was told to stop may have been started again meanwhile. */
+	return c->suspect || c->leaving_since || (r->podman && c->seen->health != HEALTH_NONE);
 }
 
 static void

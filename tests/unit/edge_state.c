@@ -195,6 +195,27 @@ another_boot_withholds(void **state)
 	uv_loop_close(&loop);
 }
 
+/* Two restarts after a machine's start, and it is still not known whose the address is. */
+static void
+withheld_stays_withheld(void **state)
+{
+	struct seen *s = *state;
+	uv_loop_t loop;
+	uv_loop_init(&loop);
+	struct endpoint *e = box_endpoint(&(struct box){.id = "a", .withheld = true});
+	struct buf all = {0};
+	state_print_endpoint(&all, e, true);
+	s->all = all.p;
+	close_state(open_state(s, &loop), &loop);
+	struct state *st = open_state(s, &loop);
+	state_load(st);
+	assert_true(s->endpoint->withheld);
+	close_state(st, &loop);
+	uv_loop_close(&loop);
+	endpoint_unref(e);
+	buf_finish(&all);
+}
+
 static void
 one_waymark_has_it(void **state)
 {
@@ -249,6 +270,7 @@ main(void)
 		STORY(what_was_noted_comes_back),
 		STORY(torn_and_bad_lines_are_left_out),
 		STORY(another_boot_withholds),
+		STORY(withheld_stays_withheld),
 		STORY(one_waymark_has_it),
 		STORY(a_failed_write_is_made_good),
 	};

@@ -413,6 +413,53 @@ many_projects_stay_sorted(void **state)
 }
 
 static void
+put_projects(struct stage *s, unsigned from, unsigned step, unsigned n)
+{
+	char id[16];
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "p%05u", from + i * step);
+		BOX(s->planner, .id = id, .health = HEALTH_HEALTHY, .labels = {"waymark.project", id});
+	}
+}
+
+/* Chunks made by one look, filled up by single ones, then split by a large one. */
+static void
+chunks_split_in_three(void **state)
+{
+	struct stage *s = *state;
+	put_projects(s, 0, 100, 960);
+	look(s, 1);
+	for (unsigned i = 0; i < 16; i++) {
+		for (unsigned k = 0; k < 20; k++)
+			put_projects(s, k * 4800 + 1 + i, 1, 1);
+		look(s, 2 + i);
+	}
+	for (unsigned k = 0; k < 20; k++)
+		put_projects(s, k * 4800 + 50, 1, 40);
+	look(s, 100);
+	assert_int_equal(s->now->nplans, 960 + 320 + 800);
+	assert_non_null(snapshot_find(s->now, "p91289"));
+}
+
+static void
+an_unusable_container_is_no_slot(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "b", .health = HEALTH_HEALTHY,
+		.labels = {"waymark.project", "app", "waymark.slot", "blue"});
+	look(s, 1);
+	BOX(s->planner, .id = "g", .health = HEALTH_HEALTHY,
+		.labels = {"waymark.project", "app", "waymark.slot", "GREEN!"});
+	BOX(s->planner, .id = "b", .health = HEALTH_STARTING,
+		.labels = {"waymark.project", "app", "waymark.slot", "blue"});
+	look(s, 2);
+	BOX(s->planner, .id = "b", .health = HEALTH_HEALTHY,
+		.labels = {"waymark.project", "app", "waymark.slot", "blue"});
+	look(s, 3);
+	assert_int_equal(route_at(s, "app.test", "")->nrouted, 1);
+}
+
+static void
 ledger_survives_a_restart(void **state)
 {
 	struct stage *s = *state;
@@ -458,6 +505,8 @@ main(void)
 		STORY(problems_keep_the_time_they_began),
 		STORY(static_routes_win),
 		STORY(many_projects_stay_sorted),
+		STORY(chunks_split_in_three),
+		STORY(an_unusable_container_is_no_slot),
 		STORY(ledger_survives_a_restart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
