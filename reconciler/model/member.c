@@ -60,18 +60,23 @@ origin_text(struct arena *a, const struct convention_origin *from)
 	return arena_printf(a, "%s%s", from->kind, from->name);
 }
 
-/* The field is FIELD_COUNT where none is to blame; one that was not said is named by the label that
- * would say it. */
+/* A field that was not said is named by the label that would say it. */
+static const char *
+field_text(struct reader *r, enum convention_field f)
+{
+	const struct convention_origin *from = &r->reading.field[f].from;
+
+	return from->kind ? origin_text(&r->m->arena, from)
+			  : arena_printf(&r->m->arena, "label waymark.%s", convention_field_text(f));
+}
+
+/* The field is FIELD_COUNT where none is to blame. */
 static void
 complain(struct reader *r, enum problem_code code, enum convention_field f, const char *host,
 	const char *what, const char *remedy)
 {
 	struct arena *a = &r->m->arena;
-	const struct convention_origin *from = &r->reading.field[f].from;
-	const char *field = f == FIELD_COUNT ? NULL
-			    : from->kind     ? origin_text(a, from)
-					     : arena_printf(a, "label waymark.%s",
-						       convention_field_text(f));
+	const char *field = f == FIELD_COUNT ? NULL : field_text(r, f);
 
 	problem_add(&r->m->problems, &(struct problem){.code = code,
 					      .object = member_object(a, r->endpoint),
