@@ -29,7 +29,7 @@ struct reconciler {
 	uv_loop_t *loop;
 	struct httpc *http;
 	const struct settings *settings;
-	const char *state_dir;
+	char *state_dir; /* NULL: none */
 	size_t noutputs;
 	struct output *const *outputs;
 
@@ -429,7 +429,7 @@ reconciler_create(const struct reconciler_config *cfg)
 	r->loop = cfg->loop;
 	r->http = cfg->http;
 	r->settings = cfg->settings;
-	r->state_dir = cfg->state_dir;
+	r->state_dir = cfg->state_dir ? xstrdup(cfg->state_dir) : NULL;
 	r->noutputs = cfg->noutputs;
 	r->outputs = cfg->outputs;
 	gettimeofday(&wall, NULL);
@@ -550,8 +550,10 @@ static void
 on_handle_closed(uv_handle_t *handle)
 {
 	struct reconciler *r = handle->data;
-	if (--r->nhandles == 0)
-		free(r);
+	if (--r->nhandles)
+		return;
+	free(r->state_dir);
+	free(r);
 }
 
 void

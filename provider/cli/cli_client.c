@@ -99,7 +99,7 @@ request_set(struct request *r, char *error)
 	curl_easy_setopt(r->curl, CURLOPT_USERAGENT, "waymark/" WAYMARK_VERSION);
 }
 
-/* Any reply that is JSON is an answer, unless it says that one may not ask. */
+/* 200 with JSON is an answer. */
 static enum cli_exit
 request_judge(struct request *r, const char *address, json_t **ret_json)
 {
@@ -112,8 +112,10 @@ request_judge(struct request *r, const char *address, json_t **ret_json)
 			address, status);
 		return CLI_USAGE;
 	}
-	json_error_t error;
-	json_t *json = json_loadb(r->body.p ? r->body.p : "", r->body.n, 0, &error);
+	json_error_t error = {.text = "not its API"};
+	json_t *json = NULL;
+	if (status == 200)
+		json = json_loadb(r->body.p ? r->body.p : "", r->body.n, 0, &error);
 	if (!json) {
 		fprintf(stderr, "waymark: what answers at %s is no Waymark (%ld: %s)\n", address,
 			status, error.text);
@@ -169,7 +171,7 @@ address_find(const char *address, const char *file)
 	char *found = NULL;
 	if (c)
 		found = listen_address(c->nlisten > 0 ? c->listen[0] : LAST_RESORT);
-	else if (file)
+	else if (file || (getenv("WAYMARK_CONFIG") && getenv("WAYMARK_CONFIG")[0]))
 		config_errors_show(&errors, stderr);
 	else
 		found = xstrdup(LAST_RESORT);

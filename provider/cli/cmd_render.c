@@ -31,8 +31,12 @@ static void
 print_problem(void *arg, const struct problem *p)
 {
 	(void)arg;
-	fprintf(stderr, "%s: %s%s%s: %s; %s\n", problem_code_text(p->code), p->object,
-		p->field ? ": " : "", p->field ? p->field : "", p->what, p->remedy);
+	const char *const parts[] = {problem_code_text(p->code), ": ", p->object,
+		p->field ? ": " : "", p->field ? p->field : "", ": ", p->what, "; ", p->remedy};
+	/* What tenants wrote stands in it. */
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		cli_print(stderr, parts[i]);
+	putc('\n', stderr);
 }
 
 static void

@@ -38,14 +38,14 @@ struct program {
 };
 
 static struct server_config
-server_config_of(struct program *p)
+server_config_of(struct program *p, const struct config *c)
 {
 	return (struct server_config){
 		.loop = &p->loop,
-		.nlisten = p->config->nlisten,
-		.listen = p->config->listen,
-		.ntokens = p->config->ntokens,
-		.tokens = p->config->tokens,
+		.nlisten = c->nlisten,
+		.listen = c->listen,
+		.ntokens = c->ntokens,
+		.tokens = c->tokens,
 		.nroutes = 2,
 		.routes = p->routes,
 	};
@@ -78,12 +78,18 @@ reload(struct program *p)
 	config_errors_finish(&errors);
 
 	struct err e;
+	struct server_config cfg = server_config_of(p, next);
+	if (server_reload(p->server, &cfg, &e) < 0) {
+		LOG(LOG_ERROR, "cannot listen as the new configuration says, keeping the old one",
+			LOG_S("err", e.text));
+		config_destroy(next);
+		return;
+	}
+	if (strcmp(p->config->state_dir, next->state_dir))
+		LOG(LOG_WARN, "state_dir changed", LOG_S("path", next->state_dir),
+			LOG_S("next", "used from the next start on"));
 	adopt_config(p, next);
 	config_warnings_log(next);
-	struct server_config cfg = server_config_of(p);
-	if (server_reload(p->server, &cfg, &e) < 0)
-		LOG(LOG_ERROR, "cannot listen as the new configuration says, listening as before",
-			LOG_S("err", e.text));
 	reconciler_reload(p->reconciler, next->settings);
 	traefik_reload(p->traefik, next->settings);
 	LOG(LOG_INFO, "configuration read again");
@@ -151,7 +157,7 @@ assemble(struct program *p)
 static int
 start(struct program *p, struct err *reterr)
 {
-	struct server_config cfg = server_config_of(p);
+	struct server_config cfg = server_config_of(p, p->config);
 
 	p->server = server_create(&cfg, reterr);
 	if (!p->server)
@@ -198,7 +204,8 @@ cmd_run(int argc, char **argv)
 	uv_loop_init(&p.loop);
 	assemble(&p);
 	if (start(&p, &e) < 0) {
-		LOG(LOG_ERROR, "cannot start", LOG_S("err", e.text));
+		LOG(LOG_ERROR, "cannot start", LOG_S("err", e.text),
+			LOG_S("next", "ends; change `listen` or `state_dir`, or end what uses it"));
 		r = CLI_USAGE;
 		stop(&p);
 	}

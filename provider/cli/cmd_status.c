@@ -67,6 +67,16 @@ print_sources(const json_t *list)
 	}
 }
 
+/* "converged", "behind", or that there is nobody to be behind. */
+static const char *
+arrival(const json_t *output)
+{
+	if (json_is_true(json_object_get(output, "converged")))
+		return "converged";
+	const json_t *pollers = json_object_get(output, "pollers");
+	return json_is_array(pollers) && !json_array_size(pollers) ? "nobody polls" : "behind";
+}
+
 static void
 print_outputs(const json_t *list)
 {
@@ -75,11 +85,10 @@ print_outputs(const json_t *list)
 	int width = width_of(list, "name");
 	json_array_foreach(list, i, output)
 	{
-		bool converged = json_is_true(json_object_get(output, "converged"));
 		printf("output   ");
 		print_column(text_of(output, "name"), width);
-		printf("%s  revision %" JSON_INTEGER_FORMAT "  ",
-			converged ? "converged" : "behind   ", number_of(output, "revision"));
+		printf("%-12s  revision %" JSON_INTEGER_FORMAT "  ", arrival(output),
+			number_of(output, "revision"));
 		cli_print(stdout, text_of(output, "error"));
 		putchar('\n');
 	}

@@ -49,6 +49,8 @@ print_url(const struct settings *s, const struct url_parts *parts)
 static int
 check_words(const char *command, const struct url_parts *parts)
 {
+	if (parts->branch && !parts->branch[0])
+		return cli_complain(command, "the branch is empty");
 	if (parts->environment && !is_word(parts->environment))
 		return cli_complain(command, "an environment is at most 32 of a-z and 0-9");
 	if (parts->slot && !is_word(parts->slot))
@@ -75,7 +77,7 @@ cmd_url(int argc, char **argv)
 		check_words(argv[0], &parts) < 0 || cli_load(file, &c) < 0)
 		return CLI_USAGE;
 	/* What runs a branch is a preview, whatever else it says. */
-	if (parts.branch && parts.branch[0])
+	if (parts.branch)
 		parts.environment = "preview";
 	int r = print_url(c->settings, &parts);
 	config_destroy(c);

@@ -86,6 +86,10 @@ check_listen(struct config_reader *r, const struct yaml_node *list, bool tokens)
 	for (size_t i = 0; i < count_of(list); i++) {
 		const struct yaml_node *item = list->items[i].value;
 		struct listen_address address;
+		for (size_t k = 0; k < i && item->kind == YAML_SCALAR; k++)
+			if (list->items[k].value->kind == YAML_SCALAR &&
+				strcmp(list->items[k].value->text, item->text) == 0)
+				config_refuse(r, item, "the address stands twice", "list it once");
 		if (item->kind != YAML_SCALAR || tokens ||
 			listen_parse(item->text, &address, NULL) < 0 || address.local)
 			continue;

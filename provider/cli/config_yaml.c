@@ -236,12 +236,15 @@ read_key(struct reader *r, const struct yaml_node *map, struct yaml_item *ret)
 	return 0;
 }
 
-static void
+static int
 merge_map(struct reader *r, struct yaml_node *map, const struct yaml_node *from)
 {
+	if (map->n + from->n > YAML_KEYS_MAX)
+		return refuse(r, "a mapping has too many keys");
 	for (size_t i = 0; i < from->n; i++)
 		if (!yaml_get(map, from->items[i].key))
 			yaml_append(r->arena, map, from->items[i]);
+	return 0;
 }
 
 /* "<<: *other" brings the other's keys, except those that stand here (https://yaml.org/type/merge).
@@ -249,16 +252,16 @@ merge_map(struct reader *r, struct yaml_node *map, const struct yaml_node *from)
 static int
 merge(struct reader *r, struct yaml_node *map, const struct yaml_node *from)
 {
-	if (from->kind == YAML_MAP) {
-		merge_map(r, map, from);
-		return 0;
-	}
-	for (size_t i = 0; from->kind == YAML_LIST && i < from->n; i++) {
+	int e = 0;
+
+	if (from->kind == YAML_MAP)
+		return merge_map(r, map, from);
+	for (size_t i = 0; e == 0 && from->kind == YAML_LIST && i < from->n; i++) {
 		if (from->items[i].value->kind != YAML_MAP)
 			return refuse(r, "'<<' takes a mapping, or a list of mappings");
-		merge_map(r, map, from->items[i].value);
+		e = merge_map(r, map, from->items[i].value);
 	}
-	return from->kind == YAML_LIST ? 0
+	return from->kind == YAML_LIST ? e
 				       : refuse(r, "'<<' takes a mapping, or a list of mappings");
 }
 
@@ -279,7 +282,9 @@ read_map(struct reader *r, unsigned depth, struct yaml_node *map)
 		e = read_node(r, depth + 1, &item.value);
 		if (e < 0)
 			return e;
-		if (strcmp(item.key, "<<") == 0)
+		if (strcmp(item.key, "<<") == 0 && merged)
+			return refuse(r, "the key '<<' stands twice; give one, with a list");
+		else if (strcmp(item.key, "<<") == 0)
 			merged = item.value;
 		else
 			yaml_append(r->arena, map, item);

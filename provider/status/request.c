@@ -125,7 +125,7 @@ request_is_allowed(struct server_request *rq, enum MHD_Result *ret)
 
 struct framing {
 	unsigned length, encoding, host;
-	bool body;
+	bool body, name;
 };
 
 static enum MHD_Result
@@ -133,6 +133,8 @@ framing_note(void *arg, enum MHD_ValueKind kind, const char *name, const char *v
 {
 	struct framing *f = arg;
 	(void)kind;
+	/* "Content-Length : 5" (RFC 9112, 5.1) */
+	f->name |= strpbrk(name, " \t") != NULL;
 	if (!strcasecmp(name, "Content-Length")) {
 		f->length++;
 		f->body |= !value || strcmp(value, "0");
@@ -154,6 +156,8 @@ request_refusal(struct server_request *rq)
 	MHD_get_connection_values(rq->mhd, MHD_HEADER_KIND, framing_note, &f);
 	if (rq->cut)
 		return "a path with %00";
+	if (f.name)
+		return "a blank in the name of a header";
 	if (f.length > 1 || f.encoding > 1 || (f.length && f.encoding))
 		return "the length of the request is not clear";
 	if (f.host > 1)
@@ -212,12 +216,11 @@ request_handle(void *arg, struct MHD_Connection *mhd, const char *url, const cha
 
 	if (!rq->seen)
 		return request_begin(rq, url, method);
-	if (!rq->route) {
-		if (!request_route(rq, l->server))
-			return server_reply_error(rq, MHD_HTTP_NOT_FOUND, "no such page");
-		if (!request_is_allowed(rq, &r))
-			return r;
-	}
+	if (!rq->route && !request_route(rq, l->server))
+		return server_reply_error(rq, MHD_HTTP_NOT_FOUND, "no such page");
+	/* Each time: a reload may have taken the token of a held request away. */
+	if (!request_is_allowed(rq, &r))
+		return r;
 	rq->time_over = rq->held && server_now_ms() >= rq->until_ms;
 	return rq->route->handle(rq->arg, rq);
 }

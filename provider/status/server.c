@@ -267,12 +267,15 @@ static void
 listener_run(struct server_listener *l)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
+	bool full = l->nconnections >= l->connections_max;
 
 	assert(!l->running);
 	l->running = true;
 	MHD_run(l->daemon);
 	l->running = false;
-	if (MHD_get_timeout(l->daemon, &ms) == MHD_YES)
+	if (full && l->nconnections < l->connections_max)
+		uv_timer_start(&l->timer, on_listener_timer, 0, 0);
+	else if (MHD_get_timeout(l->daemon, &ms) == MHD_YES)
 		uv_timer_start(&l->timer, on_listener_timer, ms, 0);
 	else
 		uv_timer_stop(&l->timer);

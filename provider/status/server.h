@@ -44,7 +44,6 @@ struct server_request {
 	bool head;
 	bool held; /* this is not the first call */
 	bool time_over; /* … and the time that server_hold gave is over */
-	void *own; /* for the handler; NULL at first */
 
 	/* the server's own */
 	struct MHD_Connection *mhd;

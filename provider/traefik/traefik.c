@@ -148,10 +148,19 @@ choose_response(struct traefik *t, struct server_request *rq)
 	return r ? r : document_response(t->document);
 }
 
+/* Looked up each time: a request that was woken stands in no queue, so its poller may be dropped
+ * before its handler runs. */
+static struct poller *
+poller_of(const struct traefik *t, const struct server_request *rq)
+{
+	const char *edge = server_query(rq, "edge");
+	return rq->head ? NULL : pollers_find(&t->pollers, edge ? edge : rq->connection->address);
+}
+
 static enum MHD_Result
 reply_document(struct traefik *t, struct server_request *rq)
 {
-	struct poller *p = rq->own;
+	struct poller *p = poller_of(t, rq);
 	if (p)
 		poller_replied(p, t->serial, now_ms());
 	if (!rq->head)
@@ -202,7 +211,7 @@ pollers_refresh(struct traefik *t)
 		t->pollers.list[i]->held = false;
 	LIST_FOREACH(rq, &t->waiting, in_queue)
 	{
-		struct poller *p = rq->own;
+		struct poller *p = poller_of(t, rq);
 		if (p)
 			p->held = true;
 	}
@@ -216,7 +225,7 @@ note_poll(struct traefik *t, struct server_request *rq, const char *edge, bool w
 	const char *name = edge ? edge : c->address;
 	if (!pollers_find(&t->pollers, name))
 		pollers_refresh(t);
-	rq->own = pollers_polled(&t->pollers, name, c->address, waits, c->mark, now_ms());
+	pollers_polled(&t->pollers, name, c->address, waits, c->mark, now_ms());
 }
 
 static enum MHD_Result
@@ -319,7 +328,7 @@ info(struct output *o, struct output_info *ret)
 	json_decref(t->details);
 	t->details = details_make(t);
 	*ret = (struct output_info){
-		.name = "traefik",
+		.name = t->settings->traefik.name,
 		.kind = "traefik",
 		.revision = serial_revision(t, serial),
 		.published = t->published,
