@@ -206,7 +206,8 @@ load_endpoint(void *arg, struct endpoint *e)
 		e->withheld = false; /* its address is the host's, which no container inherits */
 	planner_put(r->planner, e);
 	/* A later row of the same run says better than an earlier one. */
-	planner_set_ready(r->planner, e->engine, e->id, e->ready_before ? READY_YES : READY_UNKNOWN);
+	planner_set_ready(
+		r->planner, e->engine, e->id, e->ready_before ? READY_YES : READY_UNKNOWN);
 }
 
 static void
@@ -272,8 +273,7 @@ watch_engines(struct reconciler *r)
 	for (size_t i = 0; i < r->nwatched; i++) {
 		const struct settings_engine *cfg = &r->settings->engines[i];
 		r->watched[i].name = cfg->name;
-		r->watched[i].engine =
-			engine_create(r->loop, r->http, cfg, r->settings, &sink);
+		r->watched[i].engine = engine_create(r->loop, r->http, cfg, r->settings, &sink);
 	}
 }
 
@@ -466,7 +466,8 @@ reconciler_start(struct reconciler *r, struct err *reterr)
 			return e;
 		size_t unreadable = state_load(r->state);
 		if (unreadable)
-			LOG(LOG_WARN, "the state has lines that cannot be read, going on without them",
+			LOG(LOG_WARN,
+				"the state has lines that cannot be read, going on without them",
 				LOG_N("lines", unreadable));
 	}
 	r->started_ms = now_ms(r);
@@ -523,8 +524,8 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	r->rang = true;
 	prober_destroy(r->prober);
 	r->settings = settings;
-	r->prober = prober_create(r->loop, settings->probe_interval_ms,
-		settings->probe_timeout_ms, on_probed, r);
+	r->prober = prober_create(
+		r->loop, settings->probe_interval_ms, settings->probe_timeout_ms, on_probed, r);
 	watch_engines(r);
 	bool lost = false;
 	for (size_t i = 0; i < nold; i++) {
@@ -641,7 +642,8 @@ list_source(const struct listing *l, const struct source_info *info)
 		return;
 	p.code = PROBLEM_SOURCE_DOUBTED;
 	p.what = "it lists less than half of the containers that it had";
-	p.remedy = "nothing: it is listed once more within seconds, and believed if it says the same";
+	p.remedy =
+		"nothing: it is listed once more within seconds, and believed if it says the same";
 	l->fn(l->arg, &p);
 }
 
@@ -653,10 +655,11 @@ list_output(const struct listing *l, const struct output_info *info)
 	if (!*info->error)
 		return;
 	snprintf(object, sizeof(object), "output %s", info->name);
-	l->fn(l->arg, &(struct problem){.code = PROBLEM_OUTPUT_FAILED,
-			      .object = object,
-			      .what = info->error,
-			      .remedy = "see that it runs and can be reached; Waymark goes on trying"});
+	l->fn(l->arg,
+		&(struct problem){.code = PROBLEM_OUTPUT_FAILED,
+			.object = object,
+			.what = info->error,
+			.remedy = "see that it runs and can be reached; Waymark goes on trying"});
 }
 
 static void
@@ -664,16 +667,17 @@ list_state(const struct listing *l, const struct reconciler *r)
 {
 	if (!r->state || !*state_error(r->state))
 		return;
-	l->fn(l->arg, &(struct problem){.code = PROBLEM_STATE_FAILED,
-			      .object = "state_dir",
-			      .field = r->state_dir,
-			      .what = state_error(r->state),
-			      .remedy = "make room, or mend its permissions; Waymark goes on trying"});
+	l->fn(l->arg,
+		&(struct problem){.code = PROBLEM_STATE_FAILED,
+			.object = "state_dir",
+			.field = r->state_dir,
+			.what = state_error(r->state),
+			.remedy = "make room, or mend its permissions; Waymark goes on trying"});
 }
 
 void
-reconciler_problems(const struct reconciler *r, void (*fn)(void *arg, const struct problem *p),
-	void *arg)
+reconciler_problems(
+	const struct reconciler *r, void (*fn)(void *arg, const struct problem *p), void *arg)
 {
 	const struct listing l = {fn, arg};
 	const struct snapshot *s = reconciler_snapshot(r);

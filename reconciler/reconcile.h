@@ -50,8 +50,8 @@ void reconciler_source(const struct reconciler *r, size_t i, struct source_info 
 size_t reconciler_noutputs(const struct reconciler *r);
 void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
 
-/* Everything that is wrong now: sources, outputs, state, then the snapshot's problems.  since_ms is 0
- * where nobody knows since when. */
+/* Everything that is wrong now: sources, outputs, state, then the snapshot's problems.  since_ms is
+ * 0 where nobody knows since when. */
 void reconciler_problems(
 	const struct reconciler *r, void (*fn)(void *arg, const struct problem *p), void *arg);
 

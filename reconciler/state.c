@@ -18,7 +18,7 @@
 #define WRITE_EVERY_MS 1000
 #define RETRY_MS 5000
 /* A journal this much larger than what it says is made anew. */
-#define OUTGROWN(whole) ((whole) * 2 + (1 << 20))
+#define OUTGROWN(whole) ((whole)*2 + (1 << 20))
 
 struct state {
 	uv_loop_t *loop;
@@ -284,7 +284,8 @@ write_end(struct state *s)
 	s->writing = false;
 	if (s->result.code) {
 		if (strcmp(s->error.text, s->result.text) != 0)
-			LOG(LOG_WARN, "state not kept, trying again in 5 s", LOG_S("err", s->result.text));
+			LOG(LOG_WARN, "state not kept, trying again in 5 s",
+				LOG_S("err", s->result.text));
 		s->whole_wanted = true;
 	} else {
 		if (s->error.code)

@@ -163,12 +163,11 @@ parse_networks(const json_t *list, struct endpoint *e)
 	size_t i;
 	json_t *o;
 
-	json_array_foreach(list, i, o)
-		n[e->nnetworks++] = (struct endpoint_network){
-			.name = get_text(o, "name", &e->arena),
-			.ipv4 = get_address(o, "ipv4", false, &e->arena),
-			.ipv6 = get_address(o, "ipv6", true, &e->arena),
-		};
+	json_array_foreach(list, i, o) n[e->nnetworks++] = (struct endpoint_network){
+		.name = get_text(o, "name", &e->arena),
+		.ipv4 = get_address(o, "ipv4", false, &e->arena),
+		.ipv6 = get_address(o, "ipv6", true, &e->arena),
+	};
 	e->networks = n;
 }
 
@@ -180,7 +179,8 @@ parse_ports(const json_t *list, struct endpoint *e)
 	size_t i;
 	json_t *o;
 
-	json_array_foreach(list, i, o) {
+	json_array_foreach(list, i, o)
+	{
 		const char *ip = get_text(o, "ip", &e->arena);
 		p[e->nports] = (struct endpoint_port){
 			.port = get_port(o, "port"),
@@ -202,7 +202,8 @@ parse_labels(json_t *labels, struct endpoint *e)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(labels, name, value) {
+	json_object_foreach(labels, name, value)
+	{
 		if (!json_is_string(value))
 			continue;
 		l[e->nlabels++] = (struct endpoint_label){

@@ -1,5 +1,5 @@
-/* cmd_run.c - `waymark run`: the composition root.  Configuration in; sources, outputs and server on
- * one loop until SIGTERM. */
+/* cmd_run.c - `waymark run`: the composition root.  Configuration in; sources, outputs and server
+ * on one loop until SIGTERM. */
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -69,8 +69,10 @@ reload(struct program *p)
 	if (!next) {
 		for (size_t i = 0; i < errors.n; i++)
 			LOG(LOG_ERROR, "the new configuration is bad, keeping the old one",
-				LOG_S("file", errors.list[i].file), LOG_N("line", errors.list[i].line),
-				LOG_S("path", errors.list[i].path), LOG_S("err", errors.list[i].what),
+				LOG_S("file", errors.list[i].file),
+				LOG_N("line", errors.list[i].line),
+				LOG_S("path", errors.list[i].path),
+				LOG_S("err", errors.list[i].what),
 				LOG_S("remedy", errors.list[i].remedy));
 		config_errors_finish(&errors);
 		return;

@@ -54,8 +54,7 @@ buf_addf(struct buf *b, const char *fmt, ...)
 }
 
 /* Printable ASCII but for '"' and '\\': nearly all there ever is. */
-static const bool is_plain[256] = {
-	[' '] = 1, [0x21] = 1, [0x23 ... 0x5b] = 1, [0x5d ... 0x7e] = 1};
+static const bool is_plain[256] = {[' '] = 1, [0x21] = 1, [0x23 ... 0x5b] = 1, [0x5d ... 0x7e] = 1};
 
 static int
 needs_escape(uint32_t c)

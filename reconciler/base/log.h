@@ -21,7 +21,7 @@ struct log_field {
 
 #define LOG_S(k, s) ((struct log_field){.key = (k), .text = (s) ? (s) : ""})
 #define LOG_N(k, n) ((struct log_field){.key = (k), .number = (long long)(n)})
-#define LOG(level, what, ...) \
+#define LOG(level, what, ...)                                                                      \
 	log_write((level), (what), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 
 void log_setup(enum log_format format, enum log_level least);

@@ -336,8 +336,8 @@ rule_read(const struct convention_rule *r, const struct endpoint *e, struct aren
 
 /* The first of a field's rules that has a value. */
 static void
-field_read(const struct convention *c, int f, const struct endpoint *e, bool names,
-	struct arena *a, struct convention_reading *ret)
+field_read(const struct convention *c, int f, const struct endpoint *e, bool names, struct arena *a,
+	struct convention_reading *ret)
 {
 	for (size_t i = 0; i < c->nrules && !ret->field[f].value; i++) {
 		const struct convention_rule *r = &c->rules[i];

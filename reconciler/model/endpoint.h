@@ -55,8 +55,10 @@ struct endpoint {
 	const char *id; /* 64 hexadecimal digits */
 	const char *name; /* without the leading slash */
 	int64_t created; /* seconds since 1970 */
-	const char *run; /* differs between two runs of one container; "" where a list did not tell */
-	const char *network_mode; /* "bridge", "host", "container:ID", "none", a network's name; "" */
+	const char
+		*run; /* differs between two runs of one container; "" where a list did not tell */
+	const char
+		*network_mode; /* "bridge", "host", "container:ID", "none", a network's name; "" */
 	int stop_signal; /* a number; 0 where a list did not tell */
 	enum endpoint_state state;
 	enum endpoint_health health;

@@ -47,8 +47,7 @@ struct ledger {
 bool
 group_equal(const struct group *a, const struct group *b)
 {
-	return strcmp(a->project, b->project) == 0 &&
-	       strcmp(a->environment, b->environment) == 0 &&
+	return strcmp(a->project, b->project) == 0 && strcmp(a->environment, b->environment) == 0 &&
 	       strcmp(a->branch, b->branch) == 0 && strcmp(a->service, b->service) == 0;
 }
 
@@ -72,7 +71,8 @@ static void
 heads_free(struct head **heads)
 {
 	struct head *h, *tmp;
-	HASH_ITER(hh, *heads, h, tmp) {
+	HASH_ITER(hh, *heads, h, tmp)
+	{
 		HASH_DEL(*heads, h);
 		free(h->name);
 		free(h);
@@ -86,7 +86,8 @@ ledger_destroy(struct ledger *l)
 
 	if (!l)
 		return;
-	HASH_ITER(hh, l->rows, row, tmp) {
+	HASH_ITER(hh, l->rows, row, tmp)
+	{
 		HASH_DEL(l->rows, row);
 		row_free(row);
 	}
@@ -396,7 +397,7 @@ ledger_each_project(const struct ledger *l, void (*fn)(void *arg, const char *pr
 {
 	struct head *h, *tmp;
 	HASH_ITER(hh, l->projects, h, tmp)
-		fn(arg, h->name);
+	fn(arg, h->name);
 }
 
 /* Does a come before b among the claims of one project? */
@@ -525,7 +526,7 @@ ledger_print(const struct ledger *l, struct buf *lines)
 	struct row *row, *tmp;
 
 	HASH_ITER(hh, l->rows, row, tmp)
-		sorted[n++] = row;
+	sorted[n++] = row;
 	qsort(sorted, n, sizeof(struct row *), row_compare);
 	for (size_t i = 0; i < n; i++)
 		row_print(sorted[i], false, lines);
@@ -624,7 +625,8 @@ ledger_copy(const struct ledger *l)
 	struct ledger *copy = ledger_create();
 	struct row *row, *tmp;
 
-	HASH_ITER(hh, l->rows, row, tmp) {
+	HASH_ITER(hh, l->rows, row, tmp)
+	{
 		if (row->kind == ROW_CLAIM) {
 			struct row *c = claim_add(copy, row->part, row->claim.kind);
 			c->claim.first = row->claim.first;

@@ -80,8 +80,7 @@ void ledger_each_project(
 /* The oldest claim on a host, by whatever path: its project owns the host.  NULL: nobody does. */
 const struct ledger_claim *ledger_host_owner(const struct ledger *l, const char *host);
 /* The claim that owns a host and path, or NULL where nobody claims it. */
-const struct ledger_claim *ledger_owner(
-	const struct ledger *l, const char *host, const char *path);
+const struct ledger_claim *ledger_owner(const struct ledger *l, const char *host, const char *path);
 
 /* Does this branch's label carry the suffix?  Decided when the branch is first seen: yes where
  * another branch of the project already has the plain host. */

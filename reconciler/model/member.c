@@ -66,8 +66,9 @@ field_text(struct reader *r, enum convention_field f)
 {
 	const struct convention_origin *from = &r->reading.field[f].from;
 
-	return from->kind ? origin_text(&r->m->arena, from)
-			  : arena_printf(&r->m->arena, "label waymark.%s", convention_field_text(f));
+	return from->kind
+		       ? origin_text(&r->m->arena, from)
+		       : arena_printf(&r->m->arena, "label waymark.%s", convention_field_text(f));
 }
 
 /* The field is FIELD_COUNT where none is to blame. */
@@ -79,12 +80,12 @@ complain(struct reader *r, enum problem_code code, enum convention_field f, cons
 	const char *field = f == FIELD_COUNT ? NULL : field_text(r, f);
 
 	problem_add(&r->m->problems, &(struct problem){.code = code,
-					      .object = member_object(a, r->endpoint),
-					      .field = field,
-					      .what = what,
-					      .remedy = remedy,
-					      .project = r->m->group.project,
-					      .host = host});
+					     .object = member_object(a, r->endpoint),
+					     .field = field,
+					     .what = what,
+					     .remedy = remedy,
+					     .project = r->m->group.project,
+					     .host = host});
 }
 
 static const char *
@@ -140,8 +141,8 @@ read_bool(struct reader *r, enum convention_field f, bool otherwise)
 	bool value = otherwise;
 
 	if (text && *text && bool_parse(text, &value, &e) < 0)
-		complain(r, PROBLEM_LABEL_INVALID, f, NULL,
-			arena_strdup(&r->m->arena, e.text), "write true or false");
+		complain(r, PROBLEM_LABEL_INVALID, f, NULL, arena_strdup(&r->m->arena, e.text),
+			"write true or false");
 	return value;
 }
 
@@ -170,9 +171,11 @@ read_identity(struct reader *r)
 	m->group.environment = "preview";
 	if (strlen(branch) > BRANCH_MAX)
 		complain(r, PROBLEM_BRANCH_TOO_LONG, FIELD_BRANCH, NULL,
-			arena_printf(&m->arena, "%s has %zu octets, and no Git branch can have more than %d",
+			arena_printf(&m->arena,
+				"%s has %zu octets, and no Git branch can have more than %d",
 				text_quote(&m->arena, branch), strlen(branch), BRANCH_MAX),
-			"the URL has a cut label; `waymark url` prints it; use a shorter branch name");
+			"the URL has a cut label; `waymark url` prints it; use a shorter branch "
+			"name");
 }
 
 static enum route_kind
@@ -258,8 +261,8 @@ add_host(struct reader *r, const char *host, enum convention_field field, enum r
 	for (size_t i = 0; i < r->m->nhosts; i++)
 		if (strcmp(r->hosts[i].host, host) == 0)
 			return;
-	r->hosts[r->m->nhosts++] = (struct member_host){
-		host, r->reading.field[field].from, kind == ROUTE_SLOT, kind};
+	r->hosts[r->m->nhosts++] =
+		(struct member_host){host, r->reading.field[field].from, kind == ROUTE_SLOT, kind};
 }
 
 static void
@@ -367,7 +370,8 @@ guess_port(struct reader *r)
 	if (port && !several)
 		return port;
 	complain(r, PROBLEM_PORT_UNKNOWN, FIELD_PORT, NULL,
-		several ? arena_printf(a, "the container exposes several ports: %s", ports_text(a, e))
+		several ? arena_printf(
+				  a, "the container exposes several ports: %s", ports_text(a, e))
 			: "the container exposes no port, and no label names one",
 		"set the label waymark.port to the port that the container listens on");
 	return 0;
@@ -384,8 +388,8 @@ read_port(struct reader *r)
 		return guess_port(r);
 	if (port_parse(text, &port, &e) == 0)
 		return port;
-	complain(r, PROBLEM_LABEL_INVALID, FIELD_PORT, NULL,
-		arena_strdup(&r->m->arena, e.text), "write a port from 1 to 65535");
+	complain(r, PROBLEM_LABEL_INVALID, FIELD_PORT, NULL, arena_strdup(&r->m->arena, e.text),
+		"write a port from 1 to 65535");
 	return 0;
 }
 
@@ -438,10 +442,12 @@ network_address(struct reader *r, const struct settings_engine *engine)
 
 	if (n && (n->ipv4 || n->ipv6))
 		return n->ipv4 ? n->ipv4 : n->ipv6;
-	/* A container that just started or stops has none for a moment; only a lasting lack counts. */
+	/* A container that just started or stops has none for a moment; only a lasting lack counts.
+	 */
 	if (e->state != ENDPOINT_RUNNING)
 		return NULL;
-	if (strcmp(e->network_mode, "host") == 0 || strncmp(e->network_mode, "container:", 10) == 0 ||
+	if (strcmp(e->network_mode, "host") == 0 ||
+		strncmp(e->network_mode, "container:", 10) == 0 ||
 		strcmp(e->network_mode, "none") == 0)
 		complain(r, PROBLEM_NETWORK_MISSING, field, NULL,
 			arena_printf(a, "its network mode is %s", text_quote(a, e->network_mode)),
@@ -451,7 +457,8 @@ network_address(struct reader *r, const struct settings_engine *engine)
 			arena_printf(a, "it has no address on network %s", text_quote(a, wanted)),
 			"connect the container to that network, or name another one");
 	else
-		complain(r, PROBLEM_NETWORK_MISSING, field, NULL, "it has no address on any network",
+		complain(r, PROBLEM_NETWORK_MISSING, field, NULL,
+			"it has no address on any network",
 			"connect the container to a network that the proxy is on, too");
 	return NULL;
 }

@@ -40,7 +40,7 @@ struct member {
 	struct member_claim {
 		const struct ledger_claim *claim;
 		struct convention_origin from; /* the label that asks for it */
-	} *claim;
+	} * claim;
 
 	const struct endpoint *endpoint;
 	enum readiness ready;
@@ -50,10 +50,12 @@ struct member {
 	const char *slot; /* "" where none */
 	bool claims; /* false: what it asks for is too broken to claim anything */
 	bool codi_branches;
-	const char *derived; /* the host of its group by the URL template; NULL where there is none */
+	const char
+		*derived; /* the host of its group by the URL template; NULL where there is none */
 	struct convention_origin derived_from; /* the label to blame for it */
 	enum route_kind kind; /* of that host and of those it names */
-	const char *derived_suffixed; /* the same with the branch's suffix; NULL where it has none */
+	const char
+		*derived_suffixed; /* the same with the branch's suffix; NULL where it has none */
 	size_t nhosts; /* besides the derived one */
 	struct member_host *hosts;
 	const char *path; /* "" or "/api" */

@@ -261,7 +261,7 @@ planner_each(const struct planner *p,
 {
 	struct member *m, *tmp;
 	HASH_ITER(hh, p->members, m, tmp)
-		fn(arg, m->endpoint, m->ready);
+	fn(arg, m->endpoint, m->ready);
 }
 
 void
@@ -275,8 +275,8 @@ planner_set_ready(struct planner *p, const char *engine, const char *id, enum re
 }
 
 bool
-planner_probe_target(const struct planner *p, const char *engine, const char *id,
-	struct probe_target *ret)
+planner_probe_target(
+	const struct planner *p, const char *engine, const char *id, struct probe_target *ret)
 {
 	const struct member *m = member_find(p, engine, id);
 	if (!m || !member_wants_probe(m, p->settings))
@@ -298,7 +298,8 @@ planner_set_settings(struct planner *p, const struct settings *settings)
 	struct member *m, *tmp;
 	size_t n = 0;
 
-	HASH_ITER(hh, p->members, m, tmp) {
+	HASH_ITER(hh, p->members, m, tmp)
+	{
 		member_unlink(p, m);
 		old[n++] = m;
 	}
@@ -315,7 +316,7 @@ planner_set_settings(struct planner *p, const struct settings *settings)
 
 	struct project *pr, *next;
 	HASH_ITER(hh, p->projects, pr, next)
-		project_ring(p, pr);
+	project_ring(p, pr);
 }
 
 static void
@@ -487,8 +488,8 @@ date_problems(struct project_plan *next, const struct project_plan *last, uint64
 		struct problem *q = &next->problems[i];
 		while (last && k < last->nproblems && problem_compare(&last->problems[k], q) < 0)
 			k++;
-		bool stays = last && k < last->nproblems &&
-			     problem_compare(&last->problems[k], q) == 0;
+		bool stays =
+			last && k < last->nproblems && problem_compare(&last->problems[k], q) == 0;
 		q->since_ms = stays ? last->problems[k].since_ms : now_ms;
 	}
 }
@@ -501,7 +502,8 @@ project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 	struct project_plan *next = NULL;
 
 	project_choose_slots(p->settings, p->ledger, pr->members);
-	if (pr->members || ledger_project(p->ledger, pr->name) || (is_static && p->settings->nstatics))
+	if (pr->members || ledger_project(p->ledger, pr->name) ||
+		(is_static && p->settings->nstatics))
 		next = project_plan_make(
 			p->settings, p->ledger, pr->name, pr->members, p->renderers);
 	if (next ? pr->plan && project_plan_equal(next, pr->plan) : !pr->plan) {
@@ -555,8 +557,7 @@ replan_dirty(struct planner *p, uint64_t now_ms)
 bool
 planner_is_dirty(const struct planner *p, uint64_t now_ms)
 {
-	return p->dirty || p->fresh || p->nunattached || p->norphans ||
-	       planner_due_ms(p) <= now_ms;
+	return p->dirty || p->fresh || p->nunattached || p->norphans || planner_due_ms(p) <= now_ms;
 }
 
 uint64_t
@@ -600,12 +601,13 @@ planner_destroy(struct planner *p)
 
 	if (!p)
 		return;
-	HASH_ITER(hh, p->members, m, mtmp) {
+	HASH_ITER(hh, p->members, m, mtmp)
+	{
 		HASH_DEL(p->members, m);
 		member_destroy(m);
 	}
 	HASH_ITER(hh, p->projects, pr, ptmp)
-		project_free(p, pr);
+	project_free(p, pr);
 	while (p->held_first < p->held_end)
 		free(p->held[p->held_first++].host);
 	snapshot_unref(p->snapshot);

@@ -66,11 +66,10 @@ void planner_each(const struct planner *p,
 	void (*fn)(void *arg, const struct endpoint *e, enum readiness ready), void *arg);
 
 /* What a probe found. */
-void planner_set_ready(
-	struct planner *p, const char *engine, const char *id, enum readiness ready);
+void planner_set_ready(struct planner *p, const char *engine, const char *id, enum readiness ready);
 /* Does this container want a probe, and where? */
-bool planner_probe_target(const struct planner *p, const char *engine, const char *id,
-	struct probe_target *ret);
+bool planner_probe_target(
+	const struct planner *p, const char *engine, const char *id, struct probe_target *ret);
 
 /* Is there anything to plan at that time? */
 bool planner_is_dirty(const struct planner *p, uint64_t now_ms);

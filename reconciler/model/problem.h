@@ -13,6 +13,7 @@
 enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 
 /* code, severity, what it means in one sentence */
+/* clang-format off */
 #define PROBLEM_CODES(X)                                                                           \
 	X(LABEL_INVALID, "label-invalid", PROBLEM_ERROR, "A label has a value that cannot be used.")   \
 	X(BRANCH_TOO_LONG, "branch-too-long", PROBLEM_WARNING,                                         \
@@ -43,12 +44,13 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 	X(OUTPUT_FAILED, "output-failed", PROBLEM_ERROR, "An output cannot be brought up to date.")    \
 	X(STATE_FAILED, "state-failed", PROBLEM_ERROR, "The state cannot be kept on disk.")            \
 	X(INTERNAL, "internal", PROBLEM_ERROR, "Waymark's own check refused what it made.")
+/* clang-format on */
 
 enum problem_code {
 #define X(name, text, severity, means) PROBLEM_##name,
 	PROBLEM_CODES(X)
 #undef X
-	PROBLEM_CODE_COUNT
+		PROBLEM_CODE_COUNT
 };
 
 /* All strings are UTF-8, may hold what a tenant wrote, and live where the problem does. */

@@ -19,7 +19,7 @@ struct maker {
 		const struct ledger_claim *claim;
 		const struct member *member;
 		const struct convention_origin *from;
-	} *holdings;
+	} * holdings;
 	size_t nholdings;
 };
 
@@ -28,8 +28,8 @@ slot_is_ready(const struct settings *s, const struct member *members, const stru
 	const char *slot)
 {
 	for (const struct member *m = members; m; m = m->next)
-		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) &&
-			m->nclaims && !m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
+		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) && m->nclaims &&
+			!m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
 			return true;
 	return false;
 }
@@ -139,10 +139,11 @@ complain_taken(struct maker *k, const struct ledger_claim *c, const struct ledge
 {
 	size_t n;
 	const struct holding *h = holdings_of(k, c, &n);
-	const char *what = owner ? arena_printf(k->arena, "%s%s belongs to %s, which claimed it first",
-					   c->host, c->path, group_text(k->arena, &owner->group))
-				 : arena_printf(k->arena, "%s is a static route of the configuration",
-					   c->host);
+	const char *what =
+		owner ? arena_printf(k->arena, "%s%s belongs to %s, which claimed it first",
+				c->host, c->path, group_text(k->arena, &owner->group))
+		      : arena_printf(
+				k->arena, "%s is a static route of the configuration", c->host);
 
 	for (size_t i = 0; i < n; i++)
 		complain(k, PROBLEM_HOST_TAKEN, h[i].member,
@@ -227,7 +228,8 @@ complain_no_servers(struct maker *k, const struct route *r)
 		&(struct problem){
 			.code = PROBLEM_NO_SERVERS,
 			.object = arena_printf(k->arena, "host %s%s", r->host, r->path),
-			.what = r->held ? "its last container has gone; it answers 503 for a while, "
+			.what = r->held ? "its last container has gone; it answers 503 for a "
+					  "while, "
 					  "then 404"
 					: "no container of it is ready; it answers 503",
 			.remedy = r->held ? "start a container for it, if it is to stay"
@@ -316,7 +318,8 @@ add_member_problems(struct maker *k, const struct member *m)
 	if (m->ready == READY_NO)
 		complain(k, PROBLEM_NOT_READY, m, NULL, NULL,
 			arena_printf(k->arena, "nothing accepts connections at %s", m->url),
-			"check that it listens on that port and on all addresses, not on 127.0.0.1 alone");
+			"check that it listens on that port and on all addresses, not on 127.0.0.1 "
+			"alone");
 	if (m->ready == READY_CANNOT_TELL)
 		complain(k, PROBLEM_UNREACHABLE, m, NULL, NULL,
 			arena_printf(k->arena, "%s cannot be reached from here", m->url),

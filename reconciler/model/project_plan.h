@@ -13,8 +13,7 @@
 
 /* Where the registry does not name the active slot: the first slot seen ready is it, and stays so
  * until it has no ready container and another slot has.  Writes what it decides to the ledger. */
-void project_choose_slots(
-	const struct settings *s, struct ledger *l, const struct member *members);
+void project_choose_slots(const struct settings *s, struct ledger *l, const struct member *members);
 
 /* The plan of a project, with one reference.  members is the head of its list; their claims stand
  * in the ledger. */

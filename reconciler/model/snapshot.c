@@ -140,7 +140,7 @@ merge_plans(const struct snapshot_chunk *c, const struct snapshot_change *change
 
 	while (i < have || k < n) {
 		int order = i >= have ? 1
-			: k >= n      ? -1
+			    : k >= n  ? -1
 				      : strcmp(c->plan[i]->project, changes[k].project);
 		if (order < 0) {
 			out[m++] = project_plan_ref(c->plan[i++]);

@@ -25,7 +25,8 @@ struct snapshot_chunk {
 	size_t n;
 	size_t nroutes, nproblems;
 	struct project_plan *plan[SNAPSHOT_CHUNK_MAX]; /* sorted by project */
-	/* The plans' sections joined with ',' (no leading or trailing one; "" where all are empty). */
+	/* The plans' sections joined with ',' (no leading or trailing one; "" where all are empty).
+	 */
 	struct bytes joined[PLAN_OUTPUTS][FRAGMENT_SECTIONS];
 	/* For an output to hang something on; freed with the chunk. */
 	void *extra[PLAN_OUTPUTS];

@@ -56,7 +56,8 @@ struct engine_version {
 };
 
 /* GET /version: the highest version that both sides know (1.52 here), or the engine's lowest. */
-int engine_parse_version(const char *json, size_t n, struct engine_version *ret, struct err *reterr);
+int engine_parse_version(
+	const char *json, size_t n, struct engine_version *ret, struct err *reterr);
 
 /* "SIGTERM", "TERM", "15", "SIGRTMIN+3": the number; 0 where it is none. */
 int engine_parse_signal(const char *text);

@@ -32,7 +32,7 @@ void prober_destroy(struct prober *p);
 /* Probe this container there from now on, starting at once where target differs from what was set
  * before (address, port, published or run); a NULL target: no more.  The result is called when the
  * readiness changes, never from inside prober_set. */
-void prober_set(struct prober *p, const char *engine, const char *id,
-	const struct probe_target *target);
+void prober_set(
+	struct prober *p, const char *engine, const char *id, const struct probe_target *target);
 
 #endif

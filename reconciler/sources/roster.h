@@ -53,10 +53,11 @@ void roster_disconnect(struct roster *r);
 
 /* An event: something happened to it, and it will be inspected. */
 void roster_touch(struct roster *r, const char *id_or_name, bool started);
-/* An event: its process ended.  It leaves at once, for dockerd may keep the inspect that is to say so
- * waiting for 100 ms and more; an inspect that finds it running again is right. */
+/* An event: its process ended.  It leaves at once, for dockerd may keep the inspect that is to say
+ * so waiting for 100 ms and more; an inspect that finds it running again is right. */
 void roster_end(struct roster *r, const char *id_or_name, uint64_t now_ms);
-/* An event: it was sent this signal.  Returns whether an inspect is needed to tell what it means. */
+/* An event: it was sent this signal.  Returns whether an inspect is needed to tell what it means.
+ */
 bool roster_kill(struct roster *r, const char *id_or_name, int signal, uint64_t now_ms);
 
 /* An inspect: of a container (the reference is taken); there is none; it failed, and true means
