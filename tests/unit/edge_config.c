@@ -388,6 +388,7 @@ test_environment_errors(void **state)
 	} cases[] = {
 		{"WAYMARK_PROBE_DEFAULT", "maybe"},
 		{"WAYMARK_LISTEN", "127.0.0.1:1,nowhere"},
+		{"WAYMARK_LISTEN", "127.0.0.1:1,127.0.0.1:1"},
 		{"BASE_DOMAIN", "a b"},
 		{"DOCKER_HOST", "ssh://x"},
 	};
@@ -469,6 +470,43 @@ test_bounds(void **state)
 	buf_finish(&bomb);
 }
 
+/* What stands twice, and what two mappings would be merged into. */
+static void
+test_twice(void **state)
+{
+	(void)state;
+	struct buf large = {0};
+	for (int k = 0; k < 2; k++) {
+		buf_addf(&large, "x-%d: &m%d {k%d: 0", k, k, k);
+		for (int i = 0; i < YAML_KEYS_MAX / 2; i++)
+			buf_addf(&large, ", k%d-%d: 0", k, i);
+		buf_adds(&large, "}\n");
+	}
+	buf_adds(&large, "x-2: {<<: [*m0, *m1]}\n");
+	const struct {
+		const char *text;
+		unsigned line;
+		const char *path, *what, *remedy;
+	} cases[] = {
+		{"listen:\n- 127.0.0.1:1\n- unix:/a\n- 127.0.0.1:1\n", 4, "listen[2]",
+			"the address stands twice", "list it once"},
+		{"x-a: &a {b: 1}\nx-c:\n  <<: *a\n  <<: *a\n", 4, "",
+			"the key '<<' stands twice; give one, with a list", "mend the file there"},
+		{large.p, 3, "", "a mapping has too many keys", "mend the file there"},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct config_errors errors;
+		assert_null(load_text(cases[i].text, strlen(cases[i].text), &errors));
+		assert_int_equal(errors.n, 1);
+		assert_int_equal(errors.list[0].line, cases[i].line);
+		assert_string_equal(errors.list[0].path, cases[i].path);
+		assert_string_equal(errors.list[0].what, cases[i].what);
+		assert_string_equal(errors.list[0].remedy, cases[i].remedy);
+		config_errors_finish(&errors);
+	}
+	buf_finish(&large);
+}
+
 static void
 test_nearest(void **state)
 {
@@ -524,6 +562,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup(test_environment_errors, clean_environment),
 		cmocka_unit_test_setup(test_places, clean_environment),
 		cmocka_unit_test_setup(test_bounds, clean_environment),
+		cmocka_unit_test_setup(test_twice, clean_environment),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_table),
 	};

@@ -1,6 +1,7 @@
 #include "provider/status/server.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -47,6 +48,7 @@ static const struct server_route routes[] = {
 	{"/view", SERVER_FOR_VIEWERS, get_page},
 	{"/provide", SERVER_FOR_PROVIDERS, get_page},
 	{"/held", SERVER_FOR_ALL, get_held},
+	{"/feed", SERVER_FOR_PROVIDERS, get_held},
 };
 
 static void
@@ -123,6 +125,18 @@ here(struct fixture *f)
 	return server_address(f->server, 0);
 }
 
+struct count {
+	struct fixture *f;
+	int n;
+};
+
+static bool
+is_held(void *arg)
+{
+	struct count *c = arg;
+	return c->f->nheld >= c->n;
+}
+
 static void
 test_methods_and_paths(void **state)
 {
@@ -180,6 +194,8 @@ test_framing(void **state)
 		"GET /open HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
 		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"GET /open HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET /open HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\nhello",
+		"GET /open HTTP/1.1\r\nHost: x\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n",
 		"GET /open HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
 		"GET /open%00 HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /open%00x HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -322,6 +338,47 @@ test_refuses_to_be_open(void **state)
 		200);
 }
 
+/* It opens a socket, then cannot open the next: the socket goes, and the old ones, with those who
+ * are held there, and the old tokens stay. */
+static void
+test_refused_reload(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	char a[64];
+	snprintf(a, sizeof(a), "%s", here(f));
+	f->cfg.ntokens = 2;
+	f->cfg.tokens = f->tokens;
+	assert_int_equal(server_reload(f->server, &f->cfg, &e), 0);
+	struct client *c = client_open(&f->loop, a);
+	client_send(c, "GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(loop_until(&f->loop, is_held, &(struct count){f, 1}, 5000));
+
+	struct config_token other = {.role = TOKEN_VIEWER};
+	digest("secret-n", other.sha256);
+	struct server_config cfg = f->cfg;
+	const char *const listen[] = {f->unix_listen, a};
+	cfg.nlisten = 2;
+	cfg.listen = listen;
+	cfg.ntokens = 1;
+	cfg.tokens = &other;
+	assert_int_equal(server_reload(f->server, &cfg, &e), -EADDRINUSE);
+	assert_non_null(strstr(e.text, a));
+
+	struct stat st;
+	assert_int_equal(stat(f->unix_listen + 5, &st), -1);
+	assert_non_null(here(f));
+	assert_string_equal(here(f), a);
+	assert_null(server_address(f->server, 1));
+	assert_int_equal(ask_with(f, "/view", "Authorization: Bearer secret-v\r\n"), 200);
+	assert_int_equal(ask_with(f, "/provide", "Authorization: Bearer secret-p\r\n"), 200);
+	assert_int_equal(ask_with(f, "/view", "Authorization: Bearer secret-n\r\n"), 401);
+	assert_int_equal(c->got.n, 0);
+	server_wake(&f->queue);
+	assert_int_equal(client_wait(c), 200);
+	client_close(c);
+}
+
 static void
 test_unix_socket(void **state)
 {
@@ -392,18 +449,6 @@ test_bad_addresses(void **state)
 		if (listen_parse(bad[i], &a, &e) >= 0)
 			fail_msg("'%s' passes", bad[i]);
 	}
-}
-
-struct count {
-	struct fixture *f;
-	int n;
-};
-
-static bool
-is_held(void *arg)
-{
-	struct count *c = arg;
-	return c->f->nheld >= c->n;
 }
 
 static void
@@ -488,6 +533,94 @@ test_client_goes_while_held(void **state)
 	assert_true(LIST_EMPTY(&f->queue));
 }
 
+static struct client *
+feed(struct fixture *f, const char *token)
+{
+	struct client *c = client_open(&f->loop, here(f));
+	char request[256];
+	snprintf(request, sizeof(request),
+		"GET /feed HTTP/1.1\r\nHost: waymark.example\r\nAuthorization: Bearer %s\r\n\r\n",
+		token);
+	client_send(c, request);
+	return c;
+}
+
+/* A reload takes a token away while a request that came with it is held. */
+static void
+test_token_goes_while_held(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	f->tokens[0].role = TOKEN_PROVIDER;
+	f->cfg.ntokens = 2;
+	f->cfg.tokens = f->tokens;
+	assert_int_equal(server_reload(f->server, &f->cfg, &e), 0);
+	struct client *stays = feed(f, "secret-v"), *goes = feed(f, "secret-p");
+	assert_true(loop_until(&f->loop, is_held, &(struct count){f, 2}, 5000));
+
+	f->cfg.ntokens = 1;
+	assert_int_equal(server_reload(f->server, &f->cfg, &e), 0);
+	assert_int_equal(stays->got.n + goes->got.n, 0);
+	server_wake(&f->queue);
+	assert_int_equal(client_wait(stays), 200);
+	assert_int_equal(client_wait(goes), 401);
+	assert_false(client_says(goes, "woke"));
+	client_close(stays);
+	client_close(goes);
+}
+
+/* ── More connections than there are places ────────────────────────────────────────────────── */
+
+#define PLACES 32
+
+/* A listener that takes this many: half of the descriptors that there are when it is opened. */
+static void
+listen_narrowly(struct fixture *f)
+{
+	struct rlimit was, narrow;
+	struct err e;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	narrow = was;
+	narrow.rlim_cur = 2 * PLACES;
+	f->listen[0] = "localhost:0";
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &narrow), 0);
+	int r = server_reload(f->server, &f->cfg, &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(r, 0);
+}
+
+/* All places are taken by connections that are silent now; who comes then waits for a place to be
+ * free, and not for the next thing to happen on another connection. */
+static void
+test_places(void **state)
+{
+	struct fixture *f = *state;
+	struct client *c[PLACES], *late[3];
+	listen_narrowly(f);
+	for (size_t i = 0; i < PLACES; i++) {
+		c[i] = client_open(&f->loop, here(f));
+		assert_int_equal(client_get(c[i], "/open", ""), 200);
+	}
+	for (size_t i = 0; i < COUNT(late); i++) {
+		late[i] = client_open(&f->loop, here(f));
+		client_send(late[i], "GET /open HTTP/1.1\r\nHost: x\r\n\r\n");
+	}
+	/* One that has a place is answered after they came, and they are not. */
+	assert_int_equal(client_get(c[0], "/open", ""), 200);
+	for (size_t i = 0; i < COUNT(late); i++)
+		assert_int_equal(late[i]->got.n, 0);
+
+	for (size_t i = 0; i < COUNT(late); i++) {
+		client_close(c[i]);
+		assert_true(loop_until(&f->loop, client_is_answered, late[i], 5000));
+		assert_true(client_says(late[i], "page"));
+	}
+	for (size_t i = 0; i < COUNT(late); i++)
+		client_close(late[i]);
+	for (size_t i = COUNT(late); i < PLACES; i++)
+		client_close(c[i]);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int
@@ -503,6 +636,7 @@ main(void)
 		TEST(test_rebinding),
 		TEST(test_tokens),
 		TEST(test_refuses_to_be_open),
+		TEST(test_refused_reload),
 		TEST(test_unix_socket),
 		TEST(test_ipv6),
 		TEST(test_bad_addresses),
@@ -510,6 +644,8 @@ main(void)
 		TEST(test_hold_until_over),
 		TEST(test_ends_with_held_requests),
 		TEST(test_client_goes_while_held),
+		TEST(test_token_goes_while_held),
+		TEST(test_places),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

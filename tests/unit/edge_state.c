@@ -21,6 +21,7 @@ struct seen {
 	struct endpoint *endpoint; /* the last one */
 	unsigned endpoints, gone, sources, rows;
 	const char *all; /* what print_all prints */
+	unsigned printed; /* how often it did */
 };
 
 static void
@@ -62,6 +63,7 @@ on_print_all(void *arg, struct buf *lines)
 {
 	struct seen *s = arg;
 	buf_adds(lines, s->all);
+	s->printed++;
 }
 
 static struct state *
@@ -262,9 +264,90 @@ a_failed_write_is_made_good(void **state)
 	uv_loop_close(&loop);
 }
 
+/* A start that read nothing would write over it. */
+static void
+an_unreadable_journal_is_refused(void **state)
+{
+	struct seen *s = *state;
+	const struct state_owner owner = {on_endpoint, on_gone, on_source, on_row, on_print_all, s};
+	char path[128], target[16];
+	uv_loop_t loop;
+	struct state *st = NULL;
+	struct err e;
+	uv_loop_init(&loop);
+	path_of(s, "journal", path);
+	assert_int_equal(symlink("journal", path), 0); /* a loop: root cannot read it either */
+	assert_int_equal(state_open(&loop, s->dir, &owner, &st, &e), -ELOOP);
+	assert_null(st);
+	assert_non_null(strstr(e.text, s->dir));
+	assert_non_null(strstr(e.text, "the journal cannot be read"));
+	assert_int_equal(readlink(path, target, sizeof(target)), strlen("journal"));
+
+	/* It let go of the directory, and an absent one is none that cannot be read. */
+	assert_int_equal(unlink(path), 0);
+	close_state(open_state(s, &loop), &loop);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* Keeps the pool's only thread, so that a write that is begun cannot end. */
+struct block {
+	uv_work_t work;
+	uv_sem_t release;
+	bool done;
+};
+
+static void
+block_run(uv_work_t *work)
+{
+	struct block *b = work->data;
+	uv_sem_wait(&b->release);
+}
+
+static void
+block_done(uv_work_t *work, int status)
+{
+	struct block *b = work->data;
+	(void)status;
+	b->done = true;
+}
+
+static void
+closing_waits_for_a_write(void **state)
+{
+	struct seen *s = *state;
+	struct block b = {.work.data = &b};
+	uv_loop_t loop;
+	uv_loop_init(&loop);
+	uv_sem_init(&b.release, 0);
+	struct state *st = open_state(s, &loop);
+	s->all = "{\"row\":\"source\",\"engine\":\"app1\"}\n";
+	uv_queue_work(&loop, &b.work, block_run, block_done);
+	state_ring(st);
+	while (!s->printed)
+		uv_run(&loop, UV_RUN_ONCE);
+	/* That write is under way, and this is not in it. */
+	buf_adds(state_lines(st), "{\"row\":\"claim\"}\n");
+	uv_sem_post(&b.release);
+	state_close(st);
+	/* The loop did not run in it: a second signal would have come there. */
+	assert_false(b.done);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(b.done);
+	assert_int_equal(s->printed, 1);
+
+	st = open_state(s, &loop);
+	assert_int_equal(state_load(st), 0);
+	assert_int_equal(s->sources, 1);
+	assert_int_equal(s->rows, 1);
+	close_state(st, &loop);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	uv_sem_destroy(&b.release);
+}
+
 int
 main(void)
 {
+	setenv("UV_THREADPOOL_SIZE", "1", 1); /* for struct block */
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		STORY(what_was_noted_comes_back),
@@ -273,6 +356,8 @@ main(void)
 		STORY(withheld_stays_withheld),
 		STORY(one_waymark_has_it),
 		STORY(a_failed_write_is_made_good),
+		STORY(an_unreadable_journal_is_refused),
+		STORY(closing_waits_for_a_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 #include "provider/traefik/traefik.h"
 
+#include <time.h>
+
 #include <zlib.h>
 
 #include "provider/traefik/pollers.h"
@@ -9,6 +11,17 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const web[] = {"web"};
+static uint64_t clock_ahead_ns;
+
+/* Stands in front of libuv's, so that time passes without waiting; the loop's timers have their
+ * own. */
+uint64_t
+uv_hrtime(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec + clock_ahead_ns;
+}
 
 struct fixture {
 	uv_loop_t loop;
@@ -94,19 +107,21 @@ settle(struct fixture *f)
 		uv_run(&f->loop, UV_RUN_NOWAIT);
 }
 
-static bool
-is_held(void *arg)
+static int
+count_held(struct fixture *f)
 {
-	struct fixture *f = arg;
 	json_t *list = json_object_get(info_of(f).details, "pollers");
 	size_t i;
 	json_t *p;
-	json_array_foreach(list, i, p)
-	{
-		if (json_is_true(json_object_get(p, "held")))
-			return true;
-	}
-	return false;
+	int n = 0;
+	json_array_foreach(list, i, p) n += json_is_true(json_object_get(p, "held"));
+	return n;
+}
+
+static bool
+is_held(void *arg)
+{
+	return count_held(arg) >= 1;
 }
 
 static void
@@ -464,6 +479,74 @@ test_converged(void **state)
 	client_close(c);
 }
 
+static bool
+are_both_held(void *arg)
+{
+	return count_held(arg) == 2;
+}
+
+/* A listener for each half; unix sockets, for what is sent there has come there. */
+static void
+listen_twice(struct fixture *f, const char *directory)
+{
+	char listen[2][96];
+	struct err e;
+	for (int i = 0; i < 2; i++)
+		snprintf(listen[i], sizeof(listen[i]), "unix:%s/%d", directory, i);
+	assert_int_equal(server_reload(f->server,
+				 &(struct server_config){.loop = &f->loop,
+					 .nlisten = 2,
+					 .listen = (const char *const[]){listen[0], listen[1]}},
+				 &e),
+		0);
+}
+
+/* Two polls held on two listeners for longer than a poller may be silent, and woken at once.  The
+ * listener that runs first also has a poll of a new name, which drops the silent: among them the
+ * other half's poller, whose request stands in no queue any more and has not run yet. */
+static void
+test_dropped_while_woken(void **state)
+{
+	struct fixture *f = *state;
+	struct client *held[2], *fresh[2];
+	char directory[] = "/tmp/edge_traefik.XXXXXX", text[128];
+	assert_non_null(mkdtemp(directory));
+	listen_twice(f, directory);
+	change(f, "a", "a.local");
+	for (size_t i = 0; i < 2; i++) {
+		fresh[i] = client_open(&f->loop, server_address(f->server, i));
+		assert_int_equal(client_get(fresh[i], "/nothing", ""), 404);
+		held[i] = client_open(&f->loop, server_address(f->server, i));
+		snprintf(text, sizeof(text), "/traefik?wait=30s&edge=held%zu", i);
+		assert_int_equal(client_get(held[i], text, ""), 200);
+		client_reset(held[i]);
+		client_reset(fresh[i]);
+		snprintf(text, sizeof(text),
+			"GET /traefik?wait=30s&edge=held%zu HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			i);
+		client_send(held[i], text);
+	}
+	assert_true(loop_until(&f->loop, are_both_held, f, 5000));
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text),
+			"GET /traefik?edge=fresh%zu HTTP/1.1\r\nHost: localhost\r\n\r\n", i);
+		client_send(fresh[i], text);
+	}
+	clock_ahead_ns += (POLLER_SILENCE_MS + 1000) * UINT64_C(1000000);
+	change(f, "a", "b.local");
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(client_wait(held[i]), 200);
+		assert_int_equal(client_wait(fresh[i]), 200);
+		assert_true(client_says(held[i], "b.local"));
+		client_close(held[i]);
+		client_close(fresh[i]);
+	}
+	server_destroy(f->server);
+	f->server = NULL;
+	assert_int_equal(rmdir(directory), 0);
+}
+
 /* ── Push ──────────────────────────────────────────────────────────────────────────────────── */
 
 /* As much of a Traefik as push talks to: one request on a connection, then it closes. */
@@ -675,6 +758,7 @@ main(void)
 		TEST(test_pace),
 		cmocka_unit_test(test_pollers),
 		TEST(test_converged),
+		TEST(test_dropped_while_woken),
 		TEST(test_push),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
