@@ -15,6 +15,9 @@
 
 /* A source that was never seen holds publication back no longer than this. */
 #define WAIT_FOR_SOURCES_MS 30000
+/* The state may lack the last second's changes, which the proxies have already: what it says counts
+ * only where the engine does not answer within this. */
+#define WAIT_FOR_LOOK_MS 3000
 /* Nor do probes that have not found out anything yet, once the sources are there. */
 #define WAIT_FOR_PROBES_MS 2000
 
@@ -22,6 +25,7 @@ struct watched {
 	struct engine *engine;
 	const char *name;
 	bool seen; /* whole, in this run or an earlier one */
+	bool looked; /* whole, in this run */
 	enum source_status status; /* as it was logged last */
 };
 
@@ -181,6 +185,7 @@ on_status(void *arg, const char *engine)
 	if (!w)
 		return;
 	engine_info(w->engine, &info);
+	w->looked = w->looked || info.status == SOURCE_READY;
 	if (info.status == SOURCE_READY && !w->seen) {
 		w->seen = true;
 		if (r->state) {
@@ -316,17 +321,24 @@ probes_are_ready(struct reconciler *r)
 	return count.n == 0;
 }
 
-/* Nothing is published before every source was seen once; a source that stays away is waited for
- * half a minute, and with none seen at all nothing is ever published. */
+/* Nothing is published before every source was looked at.  One that only the state knows is waited for
+ * shortly, one that nobody ever saw for half a minute, and with none seen at all nothing is ever
+ * published. */
 static bool
 sources_are_ready(const struct reconciler *r)
 {
-	size_t seen = 0;
-	for (size_t i = 0; i < r->nwatched; i++)
+	uint64_t waited_ms = now_ms(r) - r->started_ms;
+	size_t seen = 0, looked = 0;
+
+	for (size_t i = 0; i < r->nwatched; i++) {
 		seen += r->watched[i].seen;
-	if (seen == r->nwatched)
+		looked += r->watched[i].looked;
+	}
+	if (looked == r->nwatched)
 		return true;
-	return seen && now_ms(r) - r->started_ms >= WAIT_FOR_SOURCES_MS;
+	if (seen == r->nwatched)
+		return waited_ms >= WAIT_FOR_LOOK_MS;
+	return seen && waited_ms >= WAIT_FOR_SOURCES_MS;
 }
 
 static bool
