@@ -32,7 +32,7 @@ enum { MAX_FDS = 1024, REQUEST_MAX = 16384 };
 static struct client {
 	size_t used;
 	char buf[REQUEST_MAX];
-} *clients[MAX_FDS];
+} * clients[MAX_FDS];
 
 static const char *name;
 static char hostname[256];
@@ -94,7 +94,8 @@ answer(int fd, const char *path, bool keep)
 	int nhead = snprintf(head, sizeof(head),
 		"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
 		"X-Container: %.200s\r\nConnection: %s\r\n\r\n%s",
-		code, code < 400 ? "OK" : "Error", nbody, name, keep ? "keep-alive" : "close", body);
+		code, code < 400 ? "OK" : "Error", nbody, name, keep ? "keep-alive" : "close",
+		body);
 
 	return send(fd, head, nhead, MSG_NOSIGNAL) == nhead && keep;
 }
@@ -178,13 +179,16 @@ listen_on(int port)
 static int
 ask_health(int port)
 {
-	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	struct sockaddr_in to = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	static const char request[] =
+		"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	char reply[64] = "";
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) || write(fd, request, sizeof(request) - 1) < 0)
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) ||
+		write(fd, request, sizeof(request) - 1) < 0)
 		return 1;
 	if (read(fd, reply, sizeof(reply) - 1) <= 0)
 		return 1;

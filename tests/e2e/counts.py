@@ -9,8 +9,8 @@ def pick(short, soak):
     return soak if SOAK else short
 
 
-LATENCY_RUNS = 3  # the median of so many runs counts
-LATENCY_CHANGES = pick(3, 30)  # starts and stops of each side in a run
+LATENCY_RUNS = pick(1, 3)  # the median of the runs counts
+LATENCY_CHANGES = pick(5, 30)  # starts and stops of each side in a run
 # the watch asks once a millisecond; the p99 of a handful of changes is one outlier
 LATENCY_SLACK = pick(0.030, 0.003)
 LATENCY_BACKGROUND = 20  # containers that have nothing to do with it

@@ -1,6 +1,7 @@
 """A server of the test's own: started with a log of its own, ended by its pid."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -90,18 +91,50 @@ def holding(directory):
     return found
 
 
+def cgroups(pid):
+    """The cgroups of a container's process: those that carry the container's id."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as f:
+            lines = [line.strip().split(":", 2) for line in f]
+    except OSError:
+        return []
+    places = [f"/sys/fs/cgroup/{kind.removeprefix('name=') or 'unified'}{path}"
+              for _, kind, path in lines if re.search("[0-9a-f]{64}", path)]
+    return [p for p in places if os.path.isdir(p)]
+
+
+def _thaw(place):
+    """A paused container does not die of its signal before it is thawed."""
+    for file, value in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+        try:
+            with open(f"{place}/{file}", "r+") as f:
+                f.write(value)
+        except OSError:
+            pass
+
+
 def end_all(directory, timeout=10):
     """Ends what an engine left behind in its own directory: shims, monitors, their containers."""
     deadline = time.monotonic() + timeout
-    while pids := holding(directory):
+    killed, places = set(), set()
+    while (pids := holding(directory)) or not all(map(ended, killed)):
         for pid in pids:
+            places.update(cgroups(pid))
+            killed.add(pid)
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        for place in places:
+            _thaw(place)
         if time.monotonic() > deadline:
-            raise RuntimeError(f"processes of {directory} will not end: {pids}")
+            raise RuntimeError(f"processes of {directory} will not end: {pids or killed}")
         time.sleep(0.05)
+    for place in places:
+        try:
+            os.rmdir(place)
+        except OSError:
+            pass  # the engine was faster
 
 
 def unmount_all(directory):

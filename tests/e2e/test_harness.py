@@ -32,8 +32,10 @@ def test_an_engine_leaves_nothing_behind(directory, cls, ending):
     engine = cls(f"{directory}/e")
     engine.start()
     bridges = set(engine.bridges)
-    engine.run("one")
-    engine.run("two", networks=[engine.network, engine.network_create("second")]).pause()
+    one = engine.run("one")
+    two = engine.run("two", networks=[engine.network, engine.network_create("second")])
+    pids = [c.inspect()["State"]["Pid"] for c in (one, two)]
+    two.pause()
     bridges |= engine.bridges
     assert bridges <= links()
     assert any(m.startswith(engine.directory) for m in mounts())
@@ -44,6 +46,7 @@ def test_an_engine_leaves_nothing_behind(directory, cls, ending):
     engine.destroy()
     assert not bridges & links()
     assert not process.holding(engine.directory)
+    assert all(process.ended(pid) for pid in pids)
     assert not [m for m in mounts() if m.startswith(engine.directory)]
     assert not os.path.exists(engine.directory)
 

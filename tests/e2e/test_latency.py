@@ -17,7 +17,7 @@ import load
 import sides
 
 TABLE = "From a change to its effect, through real Traefik"
-LEAVING_SECONDS = counts.pick(1, 2)  # a container that ends well serves so long after SIGTERM
+LEAVING_SECONDS = 1  # a container that ends well serves so long after SIGTERM
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def replicas(side, ending, version, n):
 
 
 def under_load(side):
-    return load.Load(side.traefik.port, sides.host("shop"), rate=counts.ROLLING_RATE)
+    return load.Load(side.traefik.port, sides.host("shop"), rate=counts.ROLLING_RATE, timeout=3)
 
 
 def judge(side, ending, what, results):
@@ -43,7 +43,8 @@ def judge(side, ending, what, results):
         for reason, n in r["reasons"].items():
             reasons[reason] = reasons.get(reason, 0) + n
     figures.note(TABLE, f"{what}, {ending}, {side.title}", failed=failed,
-                 requests=sum(r["requests"] for r in results), reasons=reasons or "")
+                 requests=sum(r["requests"] for r in results),
+                 reasons=", ".join(f"{n} x {reason}" for reason, n in reasons.items()))
     if side.title == "Waymark" and ENDINGS[ending]:
         assert failed == 0, results
 
