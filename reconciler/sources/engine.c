@@ -24,6 +24,11 @@
 #define RELIST_MS 30000
 #define GAP_MS 500 /* between two lists, however many gaps there are */
 #define DOUBT_MS 5000
+/* Podman 4.3 hands events out by following a file, and an event that comes right behind another may
+ * stay there until the next one (seen in one run of three: a container's start and health never
+ * came).  So an event is followed by a list, later where that costs more. */
+#define ECHO_MS 400
+#define ECHO_EACH_MS 10
 #define VERSION_TIMEOUT_MS 10000
 #define LIST_TIMEOUT_MS 30000
 /* So much at once means that we were away, and dockerd drops what is not read in time: 1,024 events
@@ -81,6 +86,7 @@ struct engine {
 	bool list_again; /* one more, for what happened since this one was asked for */
 	bool list_waits; /* it came whole, and inspects of what was new are under way */
 	uint64_t listed_at, list_due;
+	uint64_t event_at; /* Podman: the last one; 0: none */
 
 	enum source_status status;
 	uint64_t since_ms, seen_ms;
@@ -238,6 +244,23 @@ list_for_gap(struct engine *g)
 	plan_list(g, since < GAP_MS ? GAP_MS - since : 0);
 }
 
+static uint64_t
+echo_ms(const struct engine *g)
+{
+	return ECHO_MS + ECHO_EACH_MS * roster_count(g->roster);
+}
+
+/* Podman: an event came, and another may be stuck behind it. */
+static void
+expect_echo(struct engine *g)
+{
+	if (!g->version.podman || g->phase != PHASE_FOLLOW)
+		return;
+	g->event_at = now_ms(g);
+	if (!g->list_call)
+		plan_list(g, echo_ms(g));
+}
+
 static void
 on_item(void *arg, const char *json, size_t n)
 {
@@ -301,6 +324,8 @@ deliver_list(struct engine *g)
 
 	json_split_finish(&g->list);
 	plan_list(g, believed ? jittered(RELIST_MS) : DOUBT_MS);
+	if (g->event_at && now_ms(g) - g->event_at < echo_ms(g))
+		plan_list(g, echo_ms(g));
 	g->list_waits = believed;
 	set_doubted(g, !believed);
 	if (g->list_again)
@@ -445,6 +470,7 @@ on_event(void *arg, const char *json, size_t n)
 	g->nevents++;
 	if (engine_parse_event(json, n, &ev, NULL) < 0)
 		ev.kind = EVENT_GAP;
+	expect_echo(g);
 	switch (ev.kind) {
 	case EVENT_OTHER:
 		break;
