@@ -2,9 +2,6 @@
 
 import time
 
-import pytest
-
-import counts
 import labels
 import wait
 
@@ -70,7 +67,6 @@ def test_a_stopped_container_keeps_its_host_for_a_while(world):
     world.traefik.wait_answers("site.test", ["web"], timeout=1)
 
 
-@pytest.mark.skipif(not counts.SOAK, reason="takes more than the minute for which a host is held")
 def test_the_loser_gets_the_host_when_the_owner_has_gone(world):
     web = world.engine.run("web", labels.waymark("web", host="site.test"))
     world.traefik.wait_answers("site.test", ["web"])

@@ -62,7 +62,7 @@ def test_waymark_killed_right_after_a_change(world):
 
     for i in range(counts.KILLS):
         new = world.engine.run(f"new-{i}", labels.waymark(f"new-{i}"))
-        world.traefik.wait_answers(f"new-{i}.test", [new.name])
+        world.traefik.wait_answers(f"new-{i}.test", [new.name], timeout=BACKOFF)
         world.waymark.kill()
         world.waymark.process.start()
         first = wait.until(document, 10, "a document", every=0)
