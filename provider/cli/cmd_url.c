@@ -12,18 +12,6 @@ is_word(const char *text)
 	return n > 0 && n <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
 }
 
-static bool
-is_reserved(const struct settings *s, const char *host)
-{
-	size_t n;
-	if (!host_is_directly_under(host, s->base_domain, &n))
-		return false;
-	for (size_t i = 0; i < s->nreserved; i++)
-		if (strlen(s->reserved[i]) == n && memcmp(s->reserved[i], host, n) == 0)
-			return true;
-	return false;
-}
-
 static int
 print_url(const struct settings *s, const struct url_parts *parts)
 {
@@ -33,7 +21,7 @@ print_url(const struct settings *s, const struct url_parts *parts)
 	int r = CLI_NO;
 	if (url_host(&a, s, parts, &host, &e) < 0) {
 		fprintf(stderr, "waymark: %s\n", e.text);
-	} else if (is_reserved(s, host)) {
+	} else if (settings_reserves(s, host)) {
 		fprintf(stderr,
 			"waymark: %s is reserved, so this gets no URL; choose another "
 			"name, or take it off `reserved` in the configuration\n",

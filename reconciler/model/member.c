@@ -186,20 +186,6 @@ kind_of(const struct member *m)
 }
 
 static bool
-is_reserved(const struct settings *s, const char *host)
-{
-	size_t n;
-	if (strcmp(host, s->base_domain) == 0)
-		return true;
-	if (!host_is_directly_under(host, s->base_domain, &n))
-		return false;
-	for (size_t i = 0; i < s->nreserved; i++)
-		if (strlen(s->reserved[i]) == n && memcmp(s->reserved[i], host, n) == 0)
-			return true;
-	return false;
-}
-
-static bool
 is_allowed(const struct settings *s, const char *host)
 {
 	if (s->any_domain || host_is_under(host, s->base_domain))
@@ -215,7 +201,7 @@ host_may_be_claimed(struct reader *r, const char *host, enum convention_field fi
 {
 	struct arena *a = &r->m->arena;
 
-	if (is_reserved(r->settings, host)) {
+	if (settings_reserves(r->settings, host)) {
 		complain(r, PROBLEM_HOST_RESERVED, field, host,
 			arena_printf(a, "%s is reserved", host),
 			"choose another name, or take it off `reserved` in the configuration");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "reconciler/model/convention.h"
+#include "reconciler/model/host.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -85,6 +86,20 @@ settings_wants_label(const struct settings *s, const char *name)
 {
 	for (size_t i = 0; i < s->nconventions; i++)
 		if (convention_wants_label(s->conventions[i], name))
+			return true;
+	return false;
+}
+
+bool
+settings_reserves(const struct settings *s, const char *host)
+{
+	size_t n;
+	if (strcmp(host, s->base_domain) == 0)
+		return true;
+	if (!host_is_directly_under(host, s->base_domain, &n))
+		return false;
+	for (size_t i = 0; i < s->nreserved; i++)
+		if (strlen(s->reserved[i]) == n && memcmp(s->reserved[i], host, n) == 0)
 			return true;
 	return false;
 }

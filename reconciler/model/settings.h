@@ -108,6 +108,10 @@ void settings_destroy(struct settings *s);
 /* NULL where the name is unknown. */
 const struct settings_engine *settings_engine_find(const struct settings *s, const char *name);
 
+/* Is the host one that no branch and no label gets: base_domain itself, or a reserved label directly
+ * under it? */
+bool settings_reserves(const struct settings *s, const char *host);
+
 /* May any convention look at this label?  Others are not kept. */
 bool settings_wants_label(const struct settings *s, const char *name);
 
