@@ -5,7 +5,7 @@
 
 CC = gcc
 PREFIX = /usr/local
-PKGS = libuv libcurl jansson libmicrohttpd yaml-0.1 nettle zlib
+PKGS = libuv libcurl jansson libmicrohttpd yaml-0.1 nettle zlib libpq
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 
 VARIANT := $(notdir $(firstword $(CC)))$(if $(SAN),-san)
@@ -20,7 +20,7 @@ CFLAGS = $(OPT) $(WARN)
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -DWAYMARK_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags $(PKGS)) $(CFLAGS) -MMD -MP
 LDFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined)
-LDLIBS = $(shell pkg-config --libs $(PKGS)) -lm
+LDLIBS = $(shell pkg-config --libs $(PKGS)) -linotifytools -lm
 
 # Pure files touch nothing of the world; they are archived alone, and their tests link against this
 # archive, jansson and nettle only, so that a stray call to the world fails to link.

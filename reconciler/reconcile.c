@@ -8,6 +8,7 @@
 
 #include "reconciler/base/arena.h"
 #include "reconciler/base/log.h"
+#include "reconciler/reconcile_inside.h"
 #include "reconciler/sources/engine.h"
 #include "reconciler/sources/probe.h"
 #include "reconciler/state.h"
@@ -21,42 +22,6 @@
 /* Nor do probes that have not found out anything yet, once the sources are there. */
 #define WAIT_FOR_PROBES_MS 2000
 
-struct watched {
-	struct engine *engine;
-	const char *name;
-	bool seen; /* whole, in this run or an earlier one */
-	bool looked; /* whole, in this run */
-	enum source_status status; /* as it was logged last */
-};
-
-struct reconciler {
-	uv_loop_t *loop;
-	struct httpc *http;
-	const struct settings *settings;
-	char *state_dir; /* NULL: none */
-	size_t noutputs;
-	struct output *const *outputs;
-
-	struct ledger *ledger;
-	struct planner *planner;
-	struct prober *prober;
-	struct state *state; /* NULL: none is kept */
-	size_t nwatched;
-	struct watched *watched;
-
-	uv_prepare_t before_poll;
-	uv_check_t after_poll;
-	uv_timer_t due;
-	int nhandles;
-
-	uint64_t wall_base_ms, loop_base_ms;
-	uint64_t started_ms, sources_ready_ms; /* 0: not yet */
-	bool ready;
-	bool rang;
-	const char *cause; /* who rang, for the log */
-	uint64_t revision; /* the last one that was published */
-};
-
 /* A wall clock that goes on evenly, whatever is done to the machine's. */
 static uint64_t
 now_ms(const struct reconciler *r)
@@ -64,42 +29,56 @@ now_ms(const struct reconciler *r)
 	return r->wall_base_ms + (uv_now(r->loop) - r->loop_base_ms);
 }
 
-static void
-ring(struct reconciler *r, const char *cause)
+void
+reconcile_ring(struct reconciler *r, const char *cause)
 {
 	if (!r->rang)
 		r->cause = cause;
 	r->rang = true;
 }
 
-static const char *
-engine_name(const struct reconciler *r, const char *name)
+struct watched *
+watched_find(const struct reconciler *r, const char *name)
 {
 	for (size_t i = 0; i < r->nwatched; i++)
 		if (strcmp(r->watched[i].name, name) == 0)
-			return r->watched[i].name;
-	return "engine";
+			return &r->watched[i];
+	return NULL;
+}
+
+const char *
+reconcile_source_name(const struct reconciler *r, const char *name)
+{
+	const struct watched *w = watched_find(r, name);
+	return w ? w->name : "source";
+}
+
+struct buf *
+lines_of(struct reconciler *r)
+{
+	if (!r->state)
+		return NULL;
+	state_ring(r->state);
+	return state_lines(r->state);
 }
 
 static void
 state_note(struct reconciler *r, const struct endpoint *e, bool ready)
 {
-	if (!r->state)
-		return;
-	state_print_endpoint(state_lines(r->state), e, ready);
-	state_ring(r->state);
+	struct buf *lines = lines_of(r);
+	if (lines)
+		state_print_endpoint(lines, e, ready);
 }
 
 static void
 state_note_gone(struct reconciler *r, const char *engine, const char *id)
 {
-	if (!r->state)
-		return;
-	state_print_gone(state_lines(r->state), engine, id);
-	state_ring(r->state);
+	struct buf *lines = lines_of(r);
+	if (lines)
+		state_print_gone(lines, engine, id);
 }
 
-static void
+void
 probe_sync(struct reconciler *r, const char *engine, const char *id)
 {
 	struct probe_target target;
@@ -122,7 +101,7 @@ on_put(void *arg, const struct endpoint *e)
 				target.ready_before);
 	else
 		state_note_gone(r, e->engine, e->id);
-	ring(r, engine_name(r, e->engine));
+	reconcile_ring(r, reconcile_source_name(r, e->engine));
 }
 
 static void
@@ -135,7 +114,7 @@ on_remove(void *arg, const char *engine, const char *id)
 	state_note_gone(r, engine, id);
 	prober_set(r->prober, engine, id, NULL);
 	planner_remove(r->planner, engine, id);
-	ring(r, engine_name(r, engine));
+	reconcile_ring(r, reconcile_source_name(r, engine));
 }
 
 static void
@@ -148,148 +127,55 @@ on_probed(void *arg, const char *engine, const char *id, enum readiness ready)
 		return;
 	planner_set_ready(r->planner, engine, id, ready);
 	state_note(r, e, readiness_counts(ready));
-	ring(r, "probe");
+	reconcile_ring(r, "probe");
 }
 
-static struct watched *
-watched_find(struct reconciler *r, const char *name)
-{
-	for (size_t i = 0; i < r->nwatched; i++)
-		if (strcmp(r->watched[i].name, name) == 0)
-			return &r->watched[i];
-	return NULL;
-}
-
-static void
-log_status(const struct source_info *info)
-{
-	static const char *const text[] = {"new", "ready", "stale"};
-
-	if (info->status == SOURCE_READY)
-		LOG(LOG_INFO, "source ready", LOG_S("source", info->name),
-			LOG_S("kind", info->kind), LOG_S("version", info->version),
-			LOG_N("containers", info->objects));
-	else
-		LOG(LOG_WARN, "source does not answer, keeping what it last said",
-			LOG_S("source", info->name), LOG_S("status", text[info->status]),
-			LOG_S("err", info->error));
-}
-
-static void
-on_status(void *arg, const char *engine)
+void
+reconcile_on_status(void *arg, const char *source)
 {
 	struct reconciler *r = arg;
-	struct watched *w = watched_find(r, engine);
-	struct source_info info;
+	struct watched *w = watched_find(r, source);
 
 	if (!w)
 		return;
-	engine_info(w->engine, &info);
-	w->looked = w->looked || info.status == SOURCE_READY;
-	if (info.status == SOURCE_READY && !w->seen) {
-		w->seen = true;
-		if (r->state) {
-			state_print_source(state_lines(r->state), engine);
-			state_ring(r->state);
-		}
+	if (watched_note(w)) {
+		struct buf *lines = lines_of(r);
+		if (lines)
+			state_print_source(lines, source);
 	}
-	if (info.status != w->status)
-		log_status(&info);
-	w->status = info.status;
-	ring(r, w->name);
-}
-
-static void
-load_endpoint(void *arg, struct endpoint *e)
-{
-	struct reconciler *r = arg;
-	const struct settings_engine *cfg = settings_engine_find(r->settings, e->engine);
-
-	if (!cfg)
-		return; /* the operator took the engine out of the configuration meanwhile */
-	if (cfg->published)
-		e->withheld = false; /* its address is the host's, which no container inherits */
-	planner_put(r->planner, e);
-	/* A later row of the same run says better than an earlier one. */
-	planner_set_ready(
-		r->planner, e->engine, e->id, e->ready_before ? READY_YES : READY_UNKNOWN);
-}
-
-static void
-load_gone(void *arg, const char *engine, const char *id)
-{
-	struct reconciler *r = arg;
-	planner_remove(r->planner, engine, id);
-}
-
-static void
-load_source(void *arg, const char *engine)
-{
-	struct watched *w = watched_find(arg, engine);
-	if (w)
-		w->seen = true;
-}
-
-static void
-load_row(void *arg, const json_t *row)
-{
-	struct reconciler *r = arg;
-	ledger_load(r->ledger, row, NULL);
-}
-
-static void
-print_one(void *arg, const struct endpoint *e, enum readiness ready)
-{
-	state_print_endpoint(arg, e, readiness_counts(ready));
-}
-
-static void
-print_all(void *arg, struct buf *lines)
-{
-	struct reconciler *r = arg;
-
-	for (size_t i = 0; i < r->nwatched; i++)
-		if (r->watched[i].seen)
-			state_print_source(lines, r->watched[i].name);
-	planner_each(r->planner, print_one, lines);
-	ledger_print(r->ledger, lines);
-}
-
-static void
-restore_one(void *arg, const struct endpoint *e, enum readiness ready)
-{
-	struct reconciler *r = arg;
-	struct watched *w = watched_find(r, e->engine);
-
-	(void)ready;
-	if (w)
-		engine_restore(w->engine, e);
-	probe_sync(r, e->engine, e->id);
+	reconcile_ring(r, w->name);
 }
 
 static void
 watch_engines(struct reconciler *r)
 {
 	const struct source_sink sink = {
-		.put = on_put, .remove = on_remove, .status = on_status, .arg = r};
+		.put = on_put, .remove = on_remove, .status = reconcile_on_status, .arg = r};
 
-	r->nwatched = r->settings->nengines;
-	r->watched = xcalloc(r->nwatched, sizeof(*r->watched));
-	for (size_t i = 0; i < r->nwatched; i++) {
+	for (size_t i = 0; i < r->settings->nengines; i++) {
 		const struct settings_engine *cfg = &r->settings->engines[i];
-		r->watched[i].name = cfg->name;
-		r->watched[i].engine = engine_create(r->loop, r->http, cfg, r->settings, &sink);
+		r->watched[r->nwatched++] = (struct watched){.name = cfg->name,
+			.engine = engine_create(r->loop, r->http, cfg, r->settings, &sink)};
 	}
 }
 
 static void
-start_engines(struct reconciler *r)
+watch_sources(struct reconciler *r)
 {
-	planner_each(r->planner, restore_one, r);
+	r->nwatched = 0;
+	r->watched = xcalloc(r->settings->nengines + 2, sizeof(*r->watched));
+	watch_engines(r);
+	watch_registries(r);
+}
+
+static void
+start_sources(struct reconciler *r)
+{
+	reconcile_restore(r);
 	for (size_t i = 0; i < r->nwatched; i++) {
 		if (r->watched[i].seen)
-			engine_restored(r->watched[i].engine);
-		engine_start(r->watched[i].engine);
+			watched_restored(&r->watched[i]);
+		watched_start(&r->watched[i]);
 	}
 }
 
@@ -321,20 +207,33 @@ probes_are_ready(struct reconciler *r)
 	return count.n == 0;
 }
 
-/* Nothing is published before every source was looked at.  One that only the state knows is waited for
- * shortly, one that nobody ever saw for half a minute, and with none seen at all nothing is ever
- * published. */
+/* An engine that does not answer, where one look at the registry will do. */
+static bool
+is_dispensable(const struct reconciler *r, const struct watched *w)
+{
+	struct source_info info;
+
+	if (!r->without_engines || !settings_has_registry(r->settings) || !w->engine || w->looked)
+		return false;
+	watched_info(w, &info);
+	return *info.error;
+}
+
+/* Nothing is published before every source was looked at.  One that only the state knows is waited
+ * for shortly, one that nobody ever saw for half a minute, and with none seen at all nothing is
+ * ever published. */
 static bool
 sources_are_ready(const struct reconciler *r)
 {
 	uint64_t waited_ms = now_ms(r) - r->started_ms;
-	size_t seen = 0, looked = 0;
+	size_t seen = 0, looked = 0, dispensable = 0;
 
 	for (size_t i = 0; i < r->nwatched; i++) {
 		seen += r->watched[i].seen;
 		looked += r->watched[i].looked;
+		dispensable += is_dispensable(r, &r->watched[i]);
 	}
-	if (looked == r->nwatched)
+	if (looked == r->nwatched || (looked && looked + dispensable == r->nwatched))
 		return true;
 	if (seen == r->nwatched)
 		return waited_ms >= WAIT_FOR_LOOK_MS;
@@ -389,6 +288,13 @@ keep_ledger(struct reconciler *r)
 	buf_finish(&none);
 }
 
+/* What it asks for may stand in the registry: its port, and so where to probe it. */
+static void
+on_reread(void *arg, const struct endpoint *e)
+{
+	probe_sync(arg, e->engine, e->id);
+}
+
 /*
  * One turn.  Callbacks that ran since the last one have only noted facts; everything is decided
  * here, in this order.
@@ -399,6 +305,7 @@ reconcile_step(struct reconciler *r)
 	bool was_ready = r->ready;
 	uint64_t began_ns = uv_hrtime();
 
+	planner_reread(r->planner, now_ms(r), on_reread, r);
 	if (look_if_ready(r) && planner_is_dirty(r->planner, now_ms(r))) {
 		struct snapshot *s = planner_step(r->planner, now_ms(r));
 		if (s->revision != r->revision || !was_ready)
@@ -413,7 +320,7 @@ static void
 on_due(uv_timer_t *timer)
 {
 	struct reconciler *r = timer->data;
-	ring(r, "time");
+	reconcile_ring(r, "time");
 }
 
 static void
@@ -442,6 +349,7 @@ reconciler_create(const struct reconciler_config *cfg)
 	r->http = cfg->http;
 	r->settings = cfg->settings;
 	r->state_dir = cfg->state_dir ? xstrdup(cfg->state_dir) : NULL;
+	r->without_engines = cfg->without_engines;
 	r->noutputs = cfg->noutputs;
 	r->outputs = cfg->outputs;
 	gettimeofday(&wall, NULL);
@@ -464,14 +372,9 @@ reconciler_create(const struct reconciler_config *cfg)
 int
 reconciler_start(struct reconciler *r, struct err *reterr)
 {
-	const struct state_owner owner = {.load_endpoint = load_endpoint,
-		.load_gone = load_gone,
-		.load_source = load_source,
-		.load_row = load_row,
-		.print_all = print_all,
-		.arg = r};
+	const struct state_owner owner = reconcile_state_owner(r);
 
-	watch_engines(r);
+	watch_sources(r);
 	if (r->state_dir) {
 		int e = state_open(r->loop, r->state_dir, &owner, &r->state, reterr);
 		if (e < 0)
@@ -483,10 +386,10 @@ reconciler_start(struct reconciler *r, struct err *reterr)
 				LOG_N("lines", unreadable));
 	}
 	r->started_ms = now_ms(r);
-	start_engines(r);
+	start_sources(r);
 	uv_prepare_start(&r->before_poll, on_before_poll);
 	uv_check_start(&r->after_poll, on_after_poll);
-	ring(r, "start");
+	reconcile_ring(r, "start");
 	return 0;
 }
 
@@ -525,6 +428,23 @@ remove_strangers(struct reconciler *r)
 	free(s.gone);
 }
 
+/* The new sources take over what the old ones saw.  Returns whether one is not there any more. */
+static bool
+inherit_sources(struct reconciler *r, struct watched *old, size_t nold)
+{
+	bool lost = false;
+
+	for (size_t i = 0; i < nold; i++) {
+		struct watched *w = watched_find(r, old[i].name);
+		if (w)
+			w->seen = old[i].seen;
+		lost = lost || (!w && old[i].seen);
+		watched_finish(&old[i]);
+	}
+	free(old);
+	return lost;
+}
+
 void
 reconciler_reload(struct reconciler *r, const struct settings *settings)
 {
@@ -538,25 +458,17 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	r->settings = settings;
 	r->prober = prober_create(
 		r->loop, settings->probe_interval_ms, settings->probe_timeout_ms, on_probed, r);
-	watch_engines(r);
-	bool lost = false;
-	for (size_t i = 0; i < nold; i++) {
-		struct watched *w = watched_find(r, old[i].name);
-		if (w)
-			w->seen = old[i].seen;
-		lost = lost || (!w && old[i].seen);
-		engine_destroy(old[i].engine);
-	}
-	free(old);
+	watch_sources(r);
 	/* One that went may be one that came under another name: as at a start. */
-	if (lost) {
+	if (inherit_sources(r, old, nold)) {
 		r->ready = false;
 		r->sources_ready_ms = 0;
 		r->started_ms = now_ms(r);
 	}
 	remove_strangers(r);
+	forget_registries(r);
 	planner_set_settings(r->planner, settings);
-	start_engines(r);
+	start_sources(r);
 }
 
 static void
@@ -577,7 +489,7 @@ reconciler_destroy(struct reconciler *r)
 	keep_ledger(r);
 	state_close(r->state);
 	for (size_t i = 0; i < r->nwatched; i++)
-		engine_destroy(r->watched[i].engine);
+		watched_finish(&r->watched[i]);
 	free(r->watched);
 	prober_destroy(r->prober);
 	planner_destroy(r->planner);
@@ -615,7 +527,30 @@ void
 reconciler_source(const struct reconciler *r, size_t i, struct source_info *ret)
 {
 	assert(i < r->nwatched);
-	engine_info(r->watched[i].engine, ret);
+	watched_info(&r->watched[i], ret);
+}
+
+void
+reconciler_each_project(const struct reconciler *r,
+	void (*fn)(void *arg, const struct registered_project *p), void *arg)
+{
+	registrar_each(planner_registrar(r->planner), fn, arg);
+}
+
+void
+reconciler_each_fault(const struct reconciler *r,
+	void (*fn)(void *arg, const struct registry_fault *f), void *arg)
+{
+	for (size_t i = 0; i < r->nwatched; i++)
+		if (r->watched[i].registry)
+			r->watched[i].registry->ops->faults(r->watched[i].registry, fn, arg);
+}
+
+const char *
+reconciler_state_error(const struct reconciler *r, const char **ret_dir)
+{
+	*ret_dir = r->state_dir;
+	return r->state ? state_error(r->state) : "";
 }
 
 size_t
@@ -629,84 +564,4 @@ reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret)
 {
 	assert(i < r->noutputs);
 	r->outputs[i]->info(r->outputs[i], ret);
-}
-
-struct listing {
-	void (*fn)(void *arg, const struct problem *p);
-	void *arg;
-};
-
-static void
-list_source(const struct listing *l, const struct source_info *info)
-{
-	char object[256];
-	struct problem p = {.code = PROBLEM_SOURCE_STALE,
-		.object = object,
-		.what = *info->error ? info->error : "it was not seen yet",
-		.remedy = "start the engine, or mend `engines` in the configuration; what it last "
-			  "said stays in force",
-		.since_ms = info->since_ms};
-
-	snprintf(object, sizeof(object), "engine %s at %s", info->name, info->address);
-	if (info->status != SOURCE_READY)
-		l->fn(l->arg, &p);
-	if (!info->doubted)
-		return;
-	p.code = PROBLEM_SOURCE_DOUBTED;
-	p.what = "it lists less than half of the containers that it had";
-	p.remedy =
-		"nothing: it is listed once more within seconds, and believed if it says the same";
-	l->fn(l->arg, &p);
-}
-
-static void
-list_output(const struct listing *l, const struct output_info *info)
-{
-	char object[256];
-
-	if (!*info->error)
-		return;
-	snprintf(object, sizeof(object), "output %s", info->name);
-	l->fn(l->arg,
-		&(struct problem){.code = PROBLEM_OUTPUT_FAILED,
-			.object = object,
-			.what = info->error,
-			.remedy = "see that it runs and can be reached; Waymark goes on trying"});
-}
-
-static void
-list_state(const struct listing *l, const struct reconciler *r)
-{
-	if (!r->state || !*state_error(r->state))
-		return;
-	l->fn(l->arg,
-		&(struct problem){.code = PROBLEM_STATE_FAILED,
-			.object = "state_dir",
-			.field = r->state_dir,
-			.what = state_error(r->state),
-			.remedy = "make room, or mend its permissions; Waymark goes on trying"});
-}
-
-void
-reconciler_problems(
-	const struct reconciler *r, void (*fn)(void *arg, const struct problem *p), void *arg)
-{
-	const struct listing l = {fn, arg};
-	const struct snapshot *s = reconciler_snapshot(r);
-
-	for (size_t i = 0; i < r->nwatched; i++) {
-		struct source_info info;
-		reconciler_source(r, i, &info);
-		list_source(&l, &info);
-	}
-	for (size_t i = 0; i < r->noutputs; i++) {
-		struct output_info info;
-		reconciler_output(r, i, &info);
-		list_output(&l, &info);
-	}
-	list_state(&l, r);
-	for (size_t i = 0; i < s->nchunks; i++)
-		for (size_t k = 0; k < s->chunks[i]->n; k++)
-			for (size_t j = 0; j < s->chunks[i]->plan[k]->nproblems; j++)
-				fn(arg, &s->chunks[i]->plan[k]->problems[j]);
 }

@@ -25,6 +25,8 @@ struct reconciler_config {
 	struct httpc *http;
 	const struct settings *settings; /* must outlive it, or be replaced by reconciler_reload */
 	const char *state_dir; /* NULL: no state is kept */
+	bool without_engines; /* for one look: an engine that refuses is not waited for, where there
+				 is a registry */
 	const struct renderer *renderers[PLAN_OUTPUTS];
 	size_t noutputs;
 	struct output *const *outputs;
@@ -49,6 +51,16 @@ size_t reconciler_nsources(const struct reconciler *r);
 void reconciler_source(const struct reconciler *r, size_t i, struct source_info *ret);
 size_t reconciler_noutputs(const struct reconciler *r);
 void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
+
+/* Projects as registered and in force, by name. */
+void reconciler_each_project(const struct reconciler *r,
+	void (*fn)(void *arg, const struct registered_project *p), void *arg);
+/* What is wrong with the registries. */
+struct registry_fault;
+void reconciler_each_fault(const struct reconciler *r,
+	void (*fn)(void *arg, const struct registry_fault *f), void *arg);
+/* Why the state could not be kept; "" where it could. */
+const char *reconciler_state_error(const struct reconciler *r, const char **ret_dir);
 
 /* Everything that is wrong now: sources, outputs, state, then the snapshot's problems.  since_ms is
  * 0 where nobody knows since when. */

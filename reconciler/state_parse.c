@@ -5,6 +5,7 @@
 
 #include "reconciler/base/arena.h"
 #include "reconciler/model/host.h"
+#include "reconciler/sources/registry_parse.h"
 
 static const char *const state_text[] = {"running", "paused", "restarting"};
 static const char *const health_text[] = {"none", "starting", "healthy", "unhealthy", "unknown"};
@@ -242,4 +243,73 @@ state_parse_endpoint(const json_t *row, struct endpoint **ret, struct err *reter
 	endpoint_seal(e);
 	*ret = e;
 	return 0;
+}
+
+static void
+print_registered(struct buf *b, const char *row, const char *source, const char *name)
+{
+	buf_addf(b, "{\"row\":\"%s\"", row);
+	print_text(b, "source", source);
+	print_text(b, "name", name);
+}
+
+void
+state_print_project(struct buf *b, const struct registered_project *p)
+{
+	print_registered(b, "project", p->source, p->name);
+	print_text(b, "place", p->place);
+	buf_adds(b, ",\"entry\":");
+	registry_print_project(p, b);
+	buf_adds(b, "}\n");
+}
+
+void
+state_print_project_gone(struct buf *b, const char *source, const char *project)
+{
+	print_registered(b, "project", source, project);
+	buf_adds(b, ",\"gone\":true}\n");
+}
+
+void
+state_print_static(struct buf *b, const struct registered_static *s)
+{
+	print_registered(b, "static", s->source, s->route.host);
+	print_text(b, "place", s->place);
+	buf_adds(b, ",\"entry\":");
+	registry_print_static(s, b);
+	buf_adds(b, "}\n");
+}
+
+void
+state_print_static_gone(struct buf *b, const char *source, const char *host)
+{
+	print_registered(b, "static", source, host);
+	buf_adds(b, ",\"gone\":true}\n");
+}
+
+struct state_registered
+state_parse_registered(const json_t *row)
+{
+	const char *kind = json_string_value(json_object_get(row, "row"));
+	const char *place = json_string_value(json_object_get(row, "place"));
+	const json_t *entry = json_object_get(row, "entry");
+	struct state_registered ret = {.source = json_string_value(json_object_get(row, "source")),
+		.name = json_string_value(json_object_get(row, "name")),
+		.is_static = kind && strcmp(kind, "static") == 0};
+
+	if (!kind || (!ret.is_static && strcmp(kind, "project") != 0) || !ret.name || !ret.source)
+		return (struct state_registered){0};
+	if (json_is_true(json_object_get(row, "gone")))
+		return ret;
+
+	const struct registry_options o = {.source = ret.source,
+		.file = place ? place : ret.source,
+		.dialect = DIALECT_WAYMARK};
+	struct registry_reading *faults = registry_reading_create();
+	if (ret.is_static)
+		ret.route = registry_parse_static(ret.name, entry, &o, faults);
+	else
+		ret.project = registry_parse_project(ret.name, entry, &o, faults);
+	registry_reading_destroy(faults);
+	return ret.project || ret.route ? ret : (struct state_registered){0};
 }

@@ -133,3 +133,24 @@ cli_print(FILE *to, const char *text)
 		putc(c1 || *c < 0x20 || *c == 0x7f ? '?' : *c, to);
 	}
 }
+
+void
+cli_print_problem(FILE *to, const struct problem *p)
+{
+	const char *const parts[] = {p->object, p->field, p->what};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (!parts[i] || !parts[i][0])
+			continue;
+		cli_print(to, parts[i]);
+		fputs(i + 1 < sizeof(parts) / sizeof(parts[0]) ? ": " : "; ", to);
+	}
+	cli_print(to, p->remedy);
+	putc('\n', to);
+}
+
+bool
+cli_is_word(const char *text)
+{
+	size_t n = strlen(text);
+	return n > 0 && n <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
+}

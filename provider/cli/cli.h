@@ -10,6 +10,7 @@
 
 #include "provider/cli/config.h"
 #include "reconciler/base/err.h"
+#include "reconciler/model/problem.h"
 
 enum cli_exit {
 	CLI_DONE = 0,
@@ -20,6 +21,7 @@ enum cli_exit {
 
 /* The subcommands.  argv[0] is the command's name; the result is an enum cli_exit. */
 int cmd_check(int argc, char **argv);
+int cmd_ports(int argc, char **argv);
 int cmd_render(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_slug(int argc, char **argv);
@@ -57,5 +59,10 @@ enum cli_exit cli_get(const char *address, const char *file, const char *path, j
 
 /* A text that an outsider may have written, without what a terminal would obey. */
 void cli_print(FILE *to, const char *text);
+/* A problem as a line: its parts that are not NULL or "", and a remedy. */
+void cli_print_problem(FILE *to, const struct problem *p);
+
+/* Is it a name as environments and slots have them: 1 to 32 of a-z and 0-9? */
+bool cli_is_word(const char *text);
 
 #endif

@@ -91,6 +91,7 @@ look_run(struct look *l)
 		.loop = &l->loop,
 		.http = l->http,
 		.settings = l->settings,
+		.without_engines = true,
 		.renderers = {[TRAEFIK_OUTPUT] = &traefik_renderer},
 		.noutputs = 1,
 		.outputs = outputs,

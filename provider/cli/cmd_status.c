@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "provider/cli/cli.h"
@@ -44,6 +45,19 @@ width_of(const json_t *list, const char *key)
 	return width;
 }
 
+/* What a source has so many of. */
+static const char *
+objects_of(const json_t *source)
+{
+	const char *kind = text_of(source, "kind");
+	bool registry = strcmp(kind, "directory") == 0 || strcmp(kind, "postgres") == 0;
+	bool one = number_of(source, "objects") == 1;
+
+	if (registry)
+		return one ? "project" : "projects";
+	return one ? "container" : "containers";
+}
+
 static void
 print_sources(const json_t *list)
 {
@@ -57,7 +71,8 @@ print_sources(const json_t *list)
 		print_column(text_of(source, "status"), 5);
 		print_column(text_of(source, "kind"), 6);
 		print_column(text_of(source, "version"), 8);
-		printf("%" JSON_INTEGER_FORMAT " containers  ", number_of(source, "objects"));
+		printf("%" JSON_INTEGER_FORMAT " %s  ", number_of(source, "objects"),
+			objects_of(source));
 		cli_print(stdout, text_of(source, "address"));
 		if (text_of(source, "error")[0]) {
 			printf("\n         ");

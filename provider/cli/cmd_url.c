@@ -1,16 +1,8 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "provider/cli/cli.h"
 #include "reconciler/model/host.h"
 #include "reconciler/model/url.h"
-
-static bool
-is_word(const char *text)
-{
-	size_t n = strlen(text);
-	return n > 0 && n <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
-}
 
 static int
 print_url(const struct settings *s, const struct url_parts *parts)
@@ -39,9 +31,9 @@ check_words(const char *command, const struct url_parts *parts)
 {
 	if (parts->branch && !parts->branch[0])
 		return cli_complain(command, "the branch is empty");
-	if (parts->environment && !is_word(parts->environment))
+	if (parts->environment && !cli_is_word(parts->environment))
 		return cli_complain(command, "an environment is at most 32 of a-z and 0-9");
-	if (parts->slot && !is_word(parts->slot))
+	if (parts->slot && !cli_is_word(parts->slot))
 		return cli_complain(command, "a slot is at most 32 of a-z and 0-9");
 	return 0;
 }

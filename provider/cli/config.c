@@ -69,9 +69,8 @@ config_errors_finish(struct config_errors *e)
 	*e = (struct config_errors){0};
 }
 
-/* The whole file; NULL with errno where it cannot be read, EFBIG where it is too large. */
-static char *
-file_read(const char *path, size_t *ret_n)
+char *
+config_file_read(const char *path, size_t *ret_n)
 {
 	FILE *f = fopen(path, "re");
 	if (!f)
@@ -124,7 +123,7 @@ static struct yaml_node *
 tree_read(struct config_reader *r, bool optional, struct config *c)
 {
 	size_t n;
-	char *text = file_read(r->file, &n);
+	char *text = config_file_read(r->file, &n);
 	if (!text) {
 		int code = errno;
 		if (code == ENOENT && optional)

@@ -7,6 +7,8 @@
 
 #include "provider/status/listen.h"
 #include "reconciler/model/host.h"
+#include "reconciler/sources/registry_dir.h"
+#include "reconciler/sources/registry_pg.h"
 
 bool
 config_has(const struct yaml_node *section, const char *key)
@@ -33,6 +35,13 @@ config_texts(
 			texts[n++] = arena_strdup(a, list->items[i].value->text);
 	*ret = texts;
 	return n;
+}
+
+uint64_t
+config_milliseconds(const struct yaml_node *section, const char *key, uint64_t otherwise)
+{
+	const struct yaml_node *node = section ? yaml_get(section, key) : NULL;
+	return node && node->kind == YAML_SCALAR ? strtoull(node->text, NULL, 10) : otherwise;
 }
 
 static bool
@@ -189,6 +198,16 @@ check_engine(
 			"give the address on which the engine's machine publishes ports");
 }
 
+/* Sources are told apart by their names. */
+static void
+refuse_registry(struct config_reader *r, const struct yaml_node *section, const char *name)
+{
+	if (name && (strcmp(name, REGISTRY_DIR_NAME) == 0 || strcmp(name, REGISTRY_PG_NAME) == 0))
+		config_refuse(r, yaml_get(section, "name"),
+			arena_printf(r->arena, "%s is the name of a registry", name),
+			"give the engine another name");
+}
+
 static void
 decode_engines(struct config_reader *r, const struct yaml_node *list, struct settings *s)
 {
@@ -210,6 +229,7 @@ decode_engines(struct config_reader *r, const struct yaml_node *list, struct set
 		};
 		check_engine(r, section, &engines[i]);
 		refuse_repeated(r, list, i, "name");
+		refuse_registry(r, section, engines[i].name);
 		/* An engine of this machine publishes its ports here. */
 		if (engines[i].published && !engines[i].address)
 			engines[i].address = "127.0.0.1";
@@ -294,14 +314,6 @@ decode_statics(struct config_reader *r, const struct yaml_node *section, struct 
 	s->statics = statics;
 }
 
-static uint32_t
-milliseconds(struct config_reader *r, const struct yaml_node *section, const char *key,
-	uint32_t otherwise)
-{
-	const char *text = config_text(r->arena, section, key);
-	return text ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
-}
-
 static void
 decode_hosts(struct config_reader *r, const struct yaml_node *root, struct settings *s)
 {
@@ -310,12 +322,13 @@ decode_hosts(struct config_reader *r, const struct yaml_node *root, struct setti
 	const char *mode = config_text(r->arena, probe, "default");
 	if (base)
 		s->base_domain = base;
-	s->any_domain = !config_has(root, "allowed_domains");
+	s->any_domain = !config_has(root, "allowed_domains") && !settings_has_registry(s);
 	s->nallowed = config_texts(&s->arena, root, "allowed_domains", &s->allowed_domains);
 	s->nreserved = config_texts(&s->arena, root, "reserved", &s->reserved);
 	s->probe = !mode || strcmp(mode, "connect") == 0;
-	s->probe_interval_ms = milliseconds(r, probe, "interval", s->probe_interval_ms);
-	s->probe_timeout_ms = milliseconds(r, probe, "timeout", s->probe_timeout_ms);
+	s->probe_interval_ms =
+		(uint32_t)config_milliseconds(probe, "interval", s->probe_interval_ms);
+	s->probe_timeout_ms = (uint32_t)config_milliseconds(probe, "timeout", s->probe_timeout_ms);
 	decode_urls(r, yaml_get(root, "urls"), s);
 	decode_statics(r, yaml_get(root, "static"), s);
 }
@@ -384,6 +397,7 @@ config_decode(struct config_reader *r, const struct yaml_node *root, struct conf
 	assert(root->kind == YAML_MAP);
 	decode_program(r, root, c);
 	decode_engines(r, yaml_get(root, "engines"), c->settings);
+	config_decode_registry(r, root, c->settings);
 	decode_hosts(r, root, c->settings);
 	config_decode_conventions(r, root, c->settings);
 	decode_traefik(r, yaml_get(root, "traefik"), c->settings);

@@ -30,8 +30,8 @@ X("listen", MANY, LISTEN, "127.0.0.1:9180", NULL, \
 X("base_domain", ONE, HOST, "localhost", NULL, \
 	"The domain that hosts are made under; BASE_DOMAIN counts where this is not given.") \
 X("allowed_domains", MANY, HOST, NULL, NULL, \
-	"Domains that labels may claim hosts under, besides base_domain; any where this " \
-	"is not given.") \
+	"Domains that labels and projects may have hosts under, besides base_domain; where " \
+	"this is not given: any without a registry, none with one.") \
 X("reserved", MANY, LABEL, SETTINGS_RESERVED(RESERVED_AND_COMMA), NULL, \
 	"Names directly under base_domain that no branch and no label gets.") \
 X("static", SECTION, NONE, NULL, NULL, \
@@ -100,8 +100,37 @@ X("engines[].cert_file", ONE, FILE, NULL, NULL, \
 	"With https: Waymark's own certificate.") \
 X("engines[].key_file", ONE, FILE, NULL, NULL, \
 	"With https: the key of cert_file.") \
-X("registry", LATER, NONE, NULL, NULL, \
-	"Where projects and slots are registered.") \
+X("registry", SECTION, NONE, NULL, NULL, \
+	"Where projects and slots are registered; relative paths start where this file is.") \
+X("registry.directory", ONE, FILE, NULL, NULL, \
+	"The directory of ssot.json and slots.json; mount the directory, never a file.") \
+X("registry.dialect", ONE, WORD, "auto", "auto|waymark|codeb", \
+	"Who writes its files: with codeb an environment's port is the published one, and " \
+	"the container's is 3000; auto tells it by what is in them.") \
+X("registry.unregistered", ONE, WORD, "route", "route|ignore", \
+	"Containers of projects that are not registered: route or ignore.") \
+X("registry.shrink_after", ONE, DURATION, "30s", "0s-1h", \
+	"How long a registry that lost more than half of its projects or slots is doubted.") \
+X("registry.postgres", SECTION, NONE, NULL, NULL, \
+	"PostgreSQL as a registry: being here, even empty, switches it on; so does " \
+	"DATABASE_URL with the platform mvp.") \
+X("registry.postgres.url", ONE, DATABASE, NULL, NULL, \
+	"postgres://USER@HOST:PORT/DATABASE, or libpq's keywords; where neither this nor " \
+	"url_file is given: DATABASE_URL.") \
+X("registry.postgres.url_file", ONE, FILE, NULL, NULL, \
+	"A file that holds the url, where the url has a password in it.") \
+X("registry.postgres.password_file", ONE, FILE, NULL, NULL, \
+	"A file that holds the password.") \
+X("registry.postgres.sql", ONE, TEXT, NULL, NULL, \
+	"One query whose rows are deployments; where not given: Waymark's own tables, with " \
+	"the platform mvp else the MVP backend's.") \
+X("registry.postgres.sql_file", ONE, FILE, NULL, NULL, \
+	"A file that holds the query.") \
+X("registry.postgres.channel", ONE, CHANNEL, NULL, NULL, \
+	"A channel to LISTEN on, which the database notifies when the query's answer " \
+	"changes.") \
+X("registry.postgres.interval", ONE, DURATION, "1s", "100ms-1h", \
+	"How often is asked where nothing notifies.") \
 X("urls", SECTION, NONE, NULL, NULL, \
 	"Host names by environment; {project}, {environment} and {base} may stand in each.") \
 X("urls.production", ONE, TEMPLATE, "{project}.{base}", "project", \
@@ -132,8 +161,14 @@ X("probe.interval", ONE, DURATION, "5s", "100ms-1h", \
 	"How often a container that is ready is tried again.") \
 X("probe.timeout", ONE, DURATION, "2s", "10ms-1m", \
 	"How long one attempt may take.") \
-X("slots", LATER, NONE, NULL, NULL, \
+X("slots", SECTION, NONE, NULL, NULL, \
 	"Blue and green slots.") \
+X("slots.grace", ONE, DURATION, "48h", "0s-365d", \
+	"How long a grace period is that does not say its end.") \
+X("slots.drain", ONE, DURATION, "30s", "0s-1h", \
+	"How long what the registry no longer has is still served.") \
+X("slots.auto_rollback", LATER, NONE, NULL, NULL, \
+	"What happens when the active slot is ready no more.") \
 X("preview", LATER, NONE, NULL, NULL, \
 	"Who may see previews.") \
 X("traefik", OUTPUT, NONE, NULL, NULL, \
@@ -188,7 +223,9 @@ enum config_type {
 	CONFIG_NONE,
 	CONFIG_ADDRESS,
 	CONFIG_BOOL,
+	CONFIG_CHANNEL, /* of PostgreSQL's NOTIFY */
 	CONFIG_CONDITION,
+	CONFIG_DATABASE, /* as database_url_check; no message shows it */
 	CONFIG_DOMAIN, /* a host, or one with "*." before it */
 	CONFIG_DURATION, /* argument: the least and the most, "100ms-1h"; canonical: milliseconds */
 	CONFIG_ENDPOINT, /* as httpc_target */
@@ -202,6 +239,7 @@ enum config_type {
 	CONFIG_SERVER, /* a host or an address */
 	CONFIG_SHA256,
 	CONFIG_TEMPLATE, /* argument: the placeholders it needs, "project,branch" */
+	CONFIG_TEXT, /* any, but not blank */
 	CONFIG_UPSTREAM,
 	CONFIG_WORD, /* argument: the words, "network|published" */
 	CONFIG_TYPE_COUNT

@@ -260,6 +260,7 @@ shape_one(struct config_reader *r, const struct config_key *key, const char *pat
 
 	struct yaml_node *node = node_at(r, YAML_SCALAR, raw, path);
 	node->text = canonical;
+	node->variable = !raw->env && strstr(raw->text, "${");
 	return node;
 }
 
@@ -433,7 +434,8 @@ shape_key(struct config_reader *r, const struct config_key *key, const char *pat
 	const struct yaml_node *raw)
 {
 	if (raw && yaml_is_null(raw))
-		raw = NULL;
+		/* That a section is there, and where, may matter. */
+		raw = key->shape == CONFIG_SECTION ? node_at(r, YAML_MAP, raw, path) : NULL;
 	if (key->shape == CONFIG_LATER) {
 		struct yaml_node at = {.path = path, .line = raw ? raw->line : 0};
 		if (raw)

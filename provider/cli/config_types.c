@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "provider/cli/config_database.h"
 #include "provider/status/listen.h"
 #include "reconciler/base/buf.h"
 #include "reconciler/base/httpc.h"
@@ -16,6 +17,7 @@
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 #define NAME_MAX_OCTETS 128
+#define CHANNEL_MAX_OCTETS 63 /* PostgreSQL cuts longer ones: NAMEDATALEN - 1 */
 
 static int
 parse_address(struct arena *a, const char *text, const char *argument, const char **ret,
@@ -58,6 +60,32 @@ parse_condition(struct arena *a, const char *text, const char *argument, const c
 			host_shown(text).text);
 	*ret = arena_strdup(a, text);
 	return 0;
+}
+
+static int
+parse_channel(struct arena *a, const char *text, const char *argument, const char **ret,
+	struct err *reterr)
+{
+	(void)argument;
+	size_t n = strlen(text);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return err_set(reterr, EINVAL, "a control character in a channel's name");
+	if (n == 0 || n > CHANNEL_MAX_OCTETS)
+		return err_set(reterr, EINVAL, "not a channel: '%s'", host_shown(text).text);
+	*ret = arena_strdup(a, text);
+	return 0;
+}
+
+static int
+parse_database(struct arena *a, const char *text, const char *argument, const char **ret,
+	struct err *reterr)
+{
+	(void)argument;
+	int r = database_url_check(text, reterr);
+	if (r == 0)
+		*ret = arena_strdup(a, text);
+	return r;
 }
 
 static int
@@ -220,6 +248,17 @@ parse_template(struct arena *a, const char *text, const char *argument, const ch
 }
 
 static int
+parse_text(struct arena *a, const char *text, const char *argument, const char **ret,
+	struct err *reterr)
+{
+	(void)argument;
+	if (!text[strspn(text, " \t\r\n")])
+		return err_set(reterr, EINVAL, "it is empty");
+	*ret = arena_strdup(a, text);
+	return 0;
+}
+
+static int
 parse_upstream(struct arena *a, const char *text, const char *argument, const char **ret,
 	struct err *reterr)
 {
@@ -254,8 +293,10 @@ static const struct {
 	[CONFIG_BOOL] = {parse_bool, "write true or false",
 		"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0|[Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|"
 		"[Oo][Ff][Ff])$"},
+	[CONFIG_CHANNEL] = {parse_channel, "write its name as NOTIFY has it, 1 to 63 octets", "."},
 	[CONFIG_CONDITION] = {parse_condition, "write label, label=value, !label or !label=value",
 		"^!?[^=]+(=.*)?$"},
+	[CONFIG_DATABASE] = {parse_database, DATABASE_URL_REMEDY, "^postgres(ql)?://|="},
 	[CONFIG_DOMAIN] = {parse_domain, "write a host name such as codeb.kr, or *.codeb.kr",
 		"^(\\*\\.)?[A-Za-z0-9.-]+$"},
 	[CONFIG_DURATION] = {parse_duration, "write a duration of %s, such as 250ms, 5s or 1m",
@@ -284,6 +325,7 @@ static const struct {
 		"^[0-9A-Fa-f]{64}$"},
 	[CONFIG_TEMPLATE] = {parse_template,
 		"write a host name with {%s} in it, besides {environment} and {base}", "\\{"},
+	[CONFIG_TEXT] = {parse_text, "write a text", "."},
 	[CONFIG_UPSTREAM] = {parse_upstream, "write a URL such as http://10.0.0.5:8000",
 		"^([Hh][Tt][Tt][Pp][Ss]?|[Hh]2[Cc])://"},
 	[CONFIG_WORD] = {parse_word, "write one of %s", NULL},

@@ -32,6 +32,7 @@ struct yaml_node {
 	bool plain; /* a scalar without quotes */
 	const char *env; /* the environment variable that it comes from; NULL: the file */
 	const char *path; /* "engines[0].reach": config_shape sets it */
+	bool variable; /* ${NAME} stood in its text: config_shape sets it */
 	size_t n; /* of a list or mapping */
 	struct yaml_item *items;
 	size_t size; /* nodes in it, aliases counted as often as they are used */

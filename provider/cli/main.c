@@ -23,8 +23,8 @@ static const struct command {
 		"one if the new is bad",
 		OPTION_C, cmd_run},
 	{"check", "check [-c FILE] [--schema]",
-		"reads the configuration and prints every problem as `file: path: what; what to "
-		"do`",
+		"reads the configuration and the registry, and prints every problem as `file: "
+		"path: what; what to do`",
 		OPTION_C "      --schema             print the JSON Schema of the configuration\n",
 		cmd_check},
 	{"render", "render [-c FILE] traefik",
@@ -37,6 +37,12 @@ static const struct command {
 		"127.0.0.1:9180)\n" OPTION_C "  -j, --json               print it as JSON\n"
 		"The file that $WAYMARK_TOKEN_FILE names holds a token, where one is needed.\n",
 		cmd_status},
+	{"ports", "ports PROJECT ENVIRONMENT [-c FILE] [--json]",
+		"the slot ports, who else has them, and a pair that is free",
+		OPTION_C "  -j, --json               print it as JSON\n"
+			 "A port in the registry counts, else CodeB's formula.  Exits with 1 where "
+			 "somebody else has one.\n",
+		cmd_ports},
 	{"url", "url PROJECT [--branch B] [--slot S] [--environment E] [-c FILE]",
 		"the URL this will have, for use in CI",
 		OPTION_C "  -b, --branch BRANCH      a preview of this branch\n"

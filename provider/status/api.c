@@ -226,7 +226,7 @@ add_state(struct buf *b, const struct reconciler *r)
 		reconciler_source(r, i, &info);
 		buf_adds(b, "<li>Source ");
 		add_html(b, info.name);
-		buf_addf(b, ": %s, %zu containers. ",
+		buf_addf(b, ": %s, %zu objects. ",
 			info.status == SOURCE_READY ? "ready"
 			: info.status == SOURCE_NEW ? "never seen"
 						    : "stale",

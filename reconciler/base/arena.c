@@ -116,6 +116,8 @@ arena_take(struct arena *a, size_t size, size_t pad)
 void *
 arena_alloc(struct arena *a, size_t size)
 {
+	/* Even nothing has an address. */
+	size = size ? size : 1;
 	return memset(arena_take(a, size, padding(a->next)), 0, size);
 }
 

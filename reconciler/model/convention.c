@@ -107,9 +107,34 @@ condition_wants(const char *condition, const char *label)
 	return label_matches(name, n, label);
 }
 
+#define ROUTER_PREFIX "traefik.http.routers."
+#define ROUTER_SUFFIX ".rule"
+
+/* "shop-42", with a router of that name. */
+static bool
+is_deployment(const struct endpoint *e)
+{
+	const char *dash = strrchr(e->name, '-');
+	size_t n = strlen(e->name);
+
+	if (!dash || dash == e->name || !dash[1] || dash[1 + strspn(dash + 1, "0123456789")])
+		return false;
+	for (size_t i = 0; i < e->nlabels; i++) {
+		const char *label = e->labels[i].name;
+		if (e->labels[i].value[0] &&
+			strncasecmp(label, ROUTER_PREFIX, strlen(ROUTER_PREFIX)) == 0 &&
+			strncasecmp(label + strlen(ROUTER_PREFIX), e->name, n) == 0 &&
+			strcasecmp(label + strlen(ROUTER_PREFIX) + n, ROUTER_SUFFIX) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool
 convention_recognises(const struct convention *c, const struct endpoint *e)
 {
+	if (c->deployments && !is_deployment(e))
+		return false;
 	for (size_t i = 0; i < c->nall; i++)
 		if (!condition_holds(c->all[i], e))
 			return false;
@@ -137,7 +162,9 @@ rule_wants(const struct convention_rule *r, const char *label)
 bool
 convention_wants_label(const struct convention *c, const char *label)
 {
-	if (is_own(label))
+	if (is_own(label) ||
+		(c->deployments && label_matches(ROUTER_PREFIX "*" ROUTER_SUFFIX,
+					   strlen(ROUTER_PREFIX "*" ROUTER_SUFFIX), label)))
 		return true;
 	for (size_t i = 0; i < c->nall; i++)
 		if (condition_wants(c->all[i], label))

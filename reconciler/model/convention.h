@@ -65,6 +65,9 @@ struct convention {
 	size_t nany; /* … and at least one of these, where there are any */
 	const char *const *any;
 	bool codi_branches; /* branch labels by Codi's rule */
+	/* Each container is a deployment of its own: it is named PROJECT-NUMBER and has the label
+	 * traefik.http.routers.NAME.rule.  The newest that is ready gets the project's host. */
+	bool deployments;
 	size_t nrules;
 	const struct convention_rule *rules;
 };

@@ -46,6 +46,16 @@ static const struct convention_rule waymark_rules[] = {
 	{FIELD_PROJECT, PLACE_NAME, "{project}", NULL},
 };
 
+/* The MVP backend: "shop-42" is the 42nd deployment of anything, and one of shop.  The number is a
+ * slot's name only so far as it may stand in a pattern. */
+static const char *const mvp_all[] = {"traefik.enable=true"};
+static const struct convention_rule mvp_rules[] = {
+	{FIELD_PROJECT, PLACE_NAME, "{project}-{slot}", NULL},
+	{FIELD_PORT, PLACE_LABEL, "traefik.http.services.*.loadbalancer.server.port", NULL},
+	{FIELD_PORT, PLACE_VALUE, "80", NULL},
+	{FIELD_NETWORK, PLACE_LABEL, "traefik.docker.network", NULL},
+};
+
 static const struct convention table[] = {
 	{
 		.name = "codi",
@@ -70,6 +80,14 @@ static const struct convention table[] = {
 		.nany = COUNT(compose_any),
 		.rules = compose_rules,
 		.nrules = COUNT(compose_rules),
+	},
+	{
+		.name = "mvp",
+		.all = mvp_all,
+		.nall = COUNT(mvp_all),
+		.rules = mvp_rules,
+		.nrules = COUNT(mvp_rules),
+		.deployments = true,
 	},
 	{
 		.name = "waymark",

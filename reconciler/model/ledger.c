@@ -5,44 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
 #include "reconciler/base/arena.h"
-
-enum row_kind { ROW_CLAIM, ROW_BRANCH, ROW_ACTIVE };
-
-static const char *const row_text[] = {"claim", "branch", "active"};
-
-/* What a key is made of: the first four name a group. */
-enum part { PROJECT, ENVIRONMENT, BRANCH, SERVICE, HOST, PATH, SLOT, PARTS };
-
-static const char *const part_text[] = {
-	"project", "environment", "branch", "service", "host", "path", "slot"};
-
-struct row {
-	UT_hash_handle hh;
-	enum row_kind kind;
-	char *key; /* the kind and the parts, each part with its NUL */
-	const char *part[PARTS]; /* into the key */
-	struct ledger_claim claim; /* ROW_CLAIM */
-	char *value; /* ROW_BRANCH: the plain host; ROW_ACTIVE: the slot */
-	bool suffixed; /* ROW_BRANCH */
-};
-
-/* The head of a list of claims, by host or by project. */
-struct head {
-	UT_hash_handle hh;
-	char *name;
-	struct ledger_claim *first;
-};
-
-struct ledger {
-	struct row *rows;
-	struct head *hosts;
-	struct head *projects;
-	uint64_t next;
-	struct buf changes;
-};
+#include "reconciler/model/ledger_inside.h"
 
 bool
 group_equal(const struct group *a, const struct group *b)
@@ -59,8 +23,8 @@ ledger_create(void)
 	return l;
 }
 
-static void
-row_free(struct row *row)
+void
+ledger_row_free(struct row *row)
 {
 	free(row->key);
 	free(row->value);
@@ -89,7 +53,7 @@ ledger_destroy(struct ledger *l)
 	HASH_ITER(hh, l->rows, row, tmp)
 	{
 		HASH_DEL(l->rows, row);
-		row_free(row);
+		ledger_row_free(row);
 	}
 	heads_free(&l->hosts);
 	heads_free(&l->projects);
@@ -107,8 +71,8 @@ key_write(enum row_kind kind, const char *const part[PARTS], struct buf *key)
 	return key->n;
 }
 
-static struct row *
-row_find(const struct ledger *l, enum row_kind kind, const char *const part[PARTS])
+struct row *
+ledger_row_find(const struct ledger *l, enum row_kind kind, const char *const part[PARTS])
 {
 	struct buf key = {0};
 	struct row *row;
@@ -118,8 +82,8 @@ row_find(const struct ledger *l, enum row_kind kind, const char *const part[PART
 	return row;
 }
 
-static struct row *
-row_add(struct ledger *l, enum row_kind kind, const char *const part[PARTS])
+struct row *
+ledger_row_add(struct ledger *l, enum row_kind kind, const char *const part[PARTS])
 {
 	struct row *row = xcalloc(1, sizeof(*row));
 	struct buf key = {0};
@@ -158,14 +122,43 @@ head_need(struct head **heads, const char *name)
 	return h;
 }
 
+static struct head *
+host_need(struct head **hosts, const char *name)
+{
+	struct head *h = head_find(*hosts, name);
+	if (h)
+		return h;
+
+	const char *dot = strchr(name, '.');
+	h = head_need(hosts, name);
+	if (!dot)
+		return h;
+	h->above = host_need(hosts, dot + 1);
+	h->next = h->above->below;
+	if (h->next)
+		h->next->prev = h;
+	h->above->below = h;
+	return h;
+}
+
 static void
 head_drop_if_empty(struct head **heads, struct head *h)
 {
-	if (h->first)
+	struct head *above = h->above;
+
+	if (h->first || h->below)
 		return;
+	if (h->prev)
+		h->prev->next = h->next;
+	else if (above)
+		above->below = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
 	HASH_DEL(*heads, h);
 	free(h->name);
 	free(h);
+	if (above)
+		head_drop_if_empty(heads, above);
 }
 
 static void
@@ -187,7 +180,7 @@ claim_row(const struct ledger *l, const struct group *g, const char *host, const
 	part[HOST] = host;
 	part[PATH] = path;
 	part[SLOT] = slot;
-	return row_find(l, ROW_CLAIM, part);
+	return ledger_row_find(l, ROW_CLAIM, part);
 }
 
 /* The row that a claim is part of. */
@@ -199,52 +192,24 @@ row_of(const struct ledger *l, const struct ledger_claim *c)
 	return row;
 }
 
-/* {"row":"claim","project":"shop",…}; a row that went has "gone":true and no more than its key. */
-static void
-row_print(const struct row *row, bool went, struct buf *b)
-{
-	buf_addf(b, "{\"row\":\"%s\"", row_text[row->kind]);
-	for (size_t i = 0; i < PARTS; i++) {
-		if (!*row->part[i])
-			continue;
-		buf_addf(b, ",\"%s\":", part_text[i]);
-		buf_json(b, row->part[i]);
-	}
-	if (went) {
-		buf_adds(b, ",\"gone\":true");
-	} else if (row->kind == ROW_CLAIM) {
-		buf_addf(b, ",\"kind\":\"%s\",\"first\":%llu,\"project_first\":%llu",
-			route_kind_text(row->claim.kind), (unsigned long long)row->claim.first,
-			(unsigned long long)row->claim.project_first);
-		if (row->claim.gone_ms)
-			buf_addf(b, ",\"gone_ms\":%llu", (unsigned long long)row->claim.gone_ms);
-	} else {
-		buf_adds(b, ",\"value\":");
-		buf_json(b, row->value);
-		if (row->suffixed)
-			buf_adds(b, ",\"suffixed\":true");
-	}
-	buf_adds(b, "}\n");
-}
-
 static void
 row_changed(struct ledger *l, const struct row *row)
 {
-	row_print(row, false, &l->changes);
+	ledger_print_row(row, false, &l->changes);
 }
 
 static void
 row_drop(struct ledger *l, struct row *row)
 {
-	row_print(row, true, &l->changes);
+	ledger_print_row(row, true, &l->changes);
 	HASH_DEL(l->rows, row);
-	row_free(row);
+	ledger_row_free(row);
 }
 
 static void
 claim_link(struct ledger *l, struct ledger_claim *c)
 {
-	struct head *host = head_need(&l->hosts, c->host);
+	struct head *host = host_need(&l->hosts, c->host);
 	struct head *project = head_need(&l->projects, c->group.project);
 
 	c->host_next = host->first;
@@ -253,8 +218,8 @@ claim_link(struct ledger *l, struct ledger_claim *c)
 	project->first = c;
 }
 
-static void
-claim_unlink(struct ledger *l, struct ledger_claim *c)
+void
+ledger_claim_unlink(struct ledger *l, struct ledger_claim *c)
 {
 	struct head *host = head_find(l->hosts, c->host);
 	struct head *project = head_find(l->projects, c->group.project);
@@ -270,10 +235,10 @@ claim_unlink(struct ledger *l, struct ledger_claim *c)
 	head_drop_if_empty(&l->projects, project);
 }
 
-static struct row *
-claim_add(struct ledger *l, const char *const part[PARTS], enum route_kind kind)
+struct row *
+ledger_claim_add(struct ledger *l, const char *const part[PARTS], enum route_kind kind)
 {
-	struct row *row = row_add(l, ROW_CLAIM, part);
+	struct row *row = ledger_row_add(l, ROW_CLAIM, part);
 	row->claim = (struct ledger_claim){
 		.group = {row->part[PROJECT], row->part[ENVIRONMENT], row->part[BRANCH],
 			row->part[SERVICE]},
@@ -300,25 +265,26 @@ project_first(const struct ledger *l, const struct ledger_claim *c)
 }
 
 const struct ledger_claim *
-ledger_claim(struct ledger *l, const struct group *g, const char *host, const char *path,
-	const char *slot, enum route_kind kind, bool *ret_changed)
+ledger_claim(struct ledger *l, const struct ledger_wish *w, bool *ret_changed)
 {
-	struct row *row = claim_row(l, g, host, path, slot);
-	*ret_changed = !row || row->claim.gone_ms || row->claim.kind != kind;
+	struct row *row = claim_row(l, w->group, w->host, w->path, w->slot);
+	*ret_changed = !row || row->claim.gone_ms || row->claim.kind != w->kind ||
+		       (w->derived && !row->claim.derived);
 	if (!*ret_changed)
 		return &row->claim;
 
 	if (!row) {
 		const char *part[PARTS];
-		group_parts(g, part);
-		part[HOST] = host;
-		part[PATH] = path;
-		part[SLOT] = slot;
-		row = claim_add(l, part, kind);
+		group_parts(w->group, part);
+		part[HOST] = w->host;
+		part[PATH] = w->path;
+		part[SLOT] = w->slot;
+		row = ledger_claim_add(l, part, w->kind);
 		row->claim.first = l->next++;
 		row->claim.project_first = project_first(l, &row->claim);
 	}
-	row->claim.kind = kind;
+	row->claim.kind = w->kind;
+	row->claim.derived = row->claim.derived || w->derived;
 	row->claim.gone_ms = 0;
 	row_changed(l, row);
 	return &row->claim;
@@ -338,6 +304,23 @@ ledger_use(struct ledger *l, const struct ledger_claim *c, int more)
 	struct row *row = row_of(l, c);
 	assert(more >= 0 || row->claim.users);
 	return row->claim.users += (unsigned)more;
+}
+
+unsigned
+ledger_use_entry(struct ledger *l, const struct ledger_claim *c, int more)
+{
+	struct row *row = row_of(l, c);
+	assert(more >= 0 || row->claim.entries);
+	return row->claim.entries += (unsigned)more;
+}
+
+bool
+ledger_set_rank(struct ledger *l, const struct ledger_claim *c, enum claim_rank rank)
+{
+	if (c->rank == rank)
+		return false;
+	row_of(l, c)->claim.rank = rank;
+	return true;
 }
 
 void
@@ -363,7 +346,7 @@ group_forget(struct ledger *l, const struct group *g)
 
 	group_parts(g, part);
 	for (enum row_kind kind = ROW_BRANCH; kind <= ROW_ACTIVE; kind++) {
-		struct row *row = row_find(l, kind, part);
+		struct row *row = ledger_row_find(l, kind, part);
 		if (row)
 			row_drop(l, row);
 	}
@@ -373,7 +356,7 @@ void
 ledger_drop(struct ledger *l, const struct ledger_claim *c)
 {
 	struct row *row = row_of(l, c);
-	claim_unlink(l, &row->claim);
+	ledger_claim_unlink(l, &row->claim);
 	group_forget(l, &row->claim.group);
 	row_drop(l, row);
 }
@@ -400,10 +383,37 @@ ledger_each_project(const struct ledger *l, void (*fn)(void *arg, const char *pr
 	fn(arg, h->name);
 }
 
+static void
+each_from(const struct head *h, void (*fn)(void *arg, const char *host), void *arg)
+{
+	if (h->first)
+		fn(arg, h->name);
+	for (const struct head *in = h->below; in; in = in->next)
+		each_from(in, fn, arg);
+}
+
+void
+ledger_each_host(const struct ledger *l, const char *domain,
+	void (*fn)(void *arg, const char *host), void *arg)
+{
+	const struct head *from = domain ? head_find(l->hosts, domain) : NULL;
+	struct head *h, *tmp;
+
+	if (from)
+		each_from(from, fn, arg);
+	if (domain)
+		return;
+	HASH_ITER(hh, l->hosts, h, tmp)
+	if (h->first)
+		fn(arg, h->name);
+}
+
 /* Does a come before b among the claims of one project? */
 static bool
 claim_precedes(const struct ledger_claim *a, const struct ledger_claim *b)
 {
+	if (!a->users != !b->users)
+		return a->users;
 	if (!a->gone_ms != !b->gone_ms)
 		return !a->gone_ms;
 	return a->first < b->first;
@@ -412,21 +422,26 @@ claim_precedes(const struct ledger_claim *a, const struct ledger_claim *b)
 const struct ledger_claim *
 ledger_host_owner(const struct ledger *l, const char *host)
 {
-	const struct ledger_claim *oldest = ledger_host(l, host);
+	const struct ledger_claim *owner = NULL;
 
-	for (const struct ledger_claim *c = oldest; c; c = c->host_next)
-		if (c->project_first < oldest->project_first)
-			oldest = c;
-	return oldest;
+	for (const struct ledger_claim *c = ledger_host(l, host); c; c = c->host_next) {
+		if (c->rank == CLAIM_FORBIDDEN || (owner && c->rank < owner->rank))
+			continue;
+		if (!owner || c->rank > owner->rank || c->project_first < owner->project_first)
+			owner = c;
+	}
+	return owner;
 }
 
 const struct ledger_claim *
 ledger_owner(const struct ledger *l, const char *host, const char *path)
 {
-	const struct ledger_claim *oldest = ledger_host_owner(l, host), *owner = NULL;
+	const struct ledger_claim *first = ledger_host_owner(l, host), *owner = NULL;
 
-	for (const struct ledger_claim *c = ledger_host(l, host); c; c = c->host_next)
-		if (strcmp(c->group.project, oldest->group.project) == 0 &&
+	for (const struct ledger_claim *c = first ? ledger_host(l, host) : NULL; c;
+		c = c->host_next)
+		if (c->rank != CLAIM_FORBIDDEN &&
+			strcmp(c->group.project, first->group.project) == 0 &&
 			strcmp(c->path, path) == 0 && (!owner || claim_precedes(c, owner)))
 			owner = c;
 	return owner;
@@ -437,7 +452,7 @@ group_row(const struct ledger *l, enum row_kind kind, const struct group *g)
 {
 	const char *part[PARTS];
 	group_parts(g, part);
-	return row_find(l, kind, part);
+	return ledger_row_find(l, kind, part);
 }
 
 /* Has another branch of the project the plain host, and this one not yet? */
@@ -467,7 +482,7 @@ ledger_branch_suffixed(struct ledger *l, const struct group *g, const char *plai
 
 	const char *part[PARTS];
 	group_parts(g, part);
-	row = row_add(l, ROW_BRANCH, part);
+	row = ledger_row_add(l, ROW_BRANCH, part);
 	row->value = xstrdup(plain_host);
 	row->suffixed = true;
 	row_changed(l, row);
@@ -491,7 +506,7 @@ ledger_set_active(struct ledger *l, const struct group *g, const char *slot)
 	if (!row) {
 		const char *part[PARTS];
 		group_parts(g, part);
-		row = row_add(l, ROW_ACTIVE, part);
+		row = ledger_row_add(l, ROW_ACTIVE, part);
 	}
 	free(row->value);
 	row->value = xstrdup(slot);
@@ -509,116 +524,6 @@ ledger_take_changes(struct ledger *l, struct buf *lines)
 	return n;
 }
 
-static int
-row_compare(const void *a, const void *b)
-{
-	const struct row *x = *(struct row *const *)a, *y = *(struct row *const *)b;
-	size_t n = x->hh.keylen < y->hh.keylen ? x->hh.keylen : y->hh.keylen;
-	int order = memcmp(x->key, y->key, n);
-	return order ? order : (x->hh.keylen > y->hh.keylen) - (x->hh.keylen < y->hh.keylen);
-}
-
-void
-ledger_print(const struct ledger *l, struct buf *lines)
-{
-	size_t n = 0;
-	struct row **sorted = xmalloc(HASH_COUNT(l->rows) * sizeof(struct row *));
-	struct row *row, *tmp;
-
-	HASH_ITER(hh, l->rows, row, tmp)
-	sorted[n++] = row;
-	qsort(sorted, n, sizeof(struct row *), row_compare);
-	for (size_t i = 0; i < n; i++)
-		row_print(sorted[i], false, lines);
-	free(sorted);
-}
-
-static int
-row_kind_find(const char *text)
-{
-	for (int i = 0; text && i <= ROW_ACTIVE; i++)
-		if (strcmp(row_text[i], text) == 0)
-			return i;
-	return -1;
-}
-
-static int
-route_kind_find(const char *text)
-{
-	for (int i = 0; text && i <= ROUTE_STATIC; i++)
-		if (strcmp(route_kind_text((enum route_kind)i), text) == 0)
-			return i;
-	return -1;
-}
-
-static uint64_t
-number_member(const json_t *o, const char *name)
-{
-	json_int_t n = json_integer_value(json_object_get(o, name));
-	return n > 0 ? (uint64_t)n : 0;
-}
-
-static int
-claim_load(struct ledger *l, const json_t *o, struct row *row, const char *const part[PARTS],
-	struct err *reterr)
-{
-	int kind = route_kind_find(json_string_value(json_object_get(o, "kind")));
-	uint64_t first = number_member(o, "first");
-
-	if (kind < 0 || !first || !*part[HOST])
-		return err_set(reterr, EINVAL, "a claim needs host, kind and first");
-	if (!row)
-		row = claim_add(l, part, (enum route_kind)kind);
-	row->claim.kind = (enum route_kind)kind;
-	row->claim.first = first;
-	row->claim.project_first = number_member(o, "project_first");
-	if (!row->claim.project_first || row->claim.project_first > first)
-		row->claim.project_first = first;
-	row->claim.gone_ms = number_member(o, "gone_ms");
-	if (first >= l->next)
-		l->next = first + 1;
-	return 0;
-}
-
-int
-ledger_load(struct ledger *l, const json_t *o, struct err *reterr)
-{
-	const char *part[PARTS];
-	int kind = row_kind_find(json_string_value(json_object_get(o, "row")));
-	if (kind < 0)
-		return err_set(reterr, EINVAL, "not a row of the ledger");
-	for (size_t i = 0; i < PARTS; i++) {
-		part[i] = json_string_value(json_object_get(o, part_text[i]));
-		if (!part[i])
-			part[i] = "";
-	}
-	if (!*part[PROJECT])
-		return err_set(reterr, EINVAL, "a row needs a project");
-
-	struct row *row = row_find(l, (enum row_kind)kind, part);
-	if (json_is_true(json_object_get(o, "gone"))) {
-		if (row && row->kind == ROW_CLAIM)
-			claim_unlink(l, &row->claim);
-		if (row) {
-			HASH_DEL(l->rows, row);
-			row_free(row);
-		}
-		return 0;
-	}
-	if (kind == ROW_CLAIM)
-		return claim_load(l, o, row, part, reterr);
-
-	const char *value = json_string_value(json_object_get(o, "value"));
-	if (!value)
-		return err_set(reterr, EINVAL, "a row needs a value");
-	if (!row)
-		row = row_add(l, (enum row_kind)kind, part);
-	free(row->value);
-	row->value = xstrdup(value);
-	row->suffixed = json_is_true(json_object_get(o, "suffixed"));
-	return 0;
-}
-
 struct ledger *
 ledger_copy(const struct ledger *l)
 {
@@ -628,13 +533,14 @@ ledger_copy(const struct ledger *l)
 	HASH_ITER(hh, l->rows, row, tmp)
 	{
 		if (row->kind == ROW_CLAIM) {
-			struct row *c = claim_add(copy, row->part, row->claim.kind);
+			struct row *c = ledger_claim_add(copy, row->part, row->claim.kind);
 			c->claim.first = row->claim.first;
 			c->claim.project_first = row->claim.project_first;
 			c->claim.gone_ms = row->claim.gone_ms;
+			c->claim.derived = row->claim.derived;
 			continue;
 		}
-		struct row *r = row_add(copy, row->kind, row->part);
+		struct row *r = ledger_row_add(copy, row->kind, row->part);
 		r->value = xstrdup(row->value);
 		r->suffixed = row->suffixed;
 	}

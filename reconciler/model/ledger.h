@@ -5,10 +5,10 @@
  * them; a row is written again when it changes.  Times are milliseconds of the caller's clock
  * (wall clock, so that they mean something after a restart).  Pure.
  *
- * A host belongs to the project that claimed it first, on whatever path; within a project each path
- * belongs to the group that claimed it first, among those that still have a container.  A claim
- * whose last container has gone is held for a while (gone_ms says since when), so that
- * stop-then-start loses no host.
+ * A host belongs to the project whose claims on it rank highest, of several to the one that claimed
+ * it first, on whatever path; within a project each path belongs to the group that claimed it
+ * first, among those that still have a container.  A claim whose last container has gone is held
+ * for a while (gone_ms says since when), so that stop-then-start loses no host.
  */
 #ifndef RECONCILER_MODEL_LEDGER_H
 #define RECONCILER_MODEL_LEDGER_H
@@ -33,6 +33,14 @@ struct group {
 
 bool group_equal(const struct group *a, const struct group *b);
 
+/* What a claim rests on; the higher wins. */
+enum claim_rank {
+	CLAIM_FORBIDDEN = -1, /* the registry gives the host to somebody else: never an owner */
+	CLAIM_LABEL, /* a container's word */
+	CLAIM_MEMBER, /* a container of the registered project that the host belongs to */
+	CLAIM_ENTRY, /* the registry itself */
+};
+
 /* The owner-to-be of one host and path.  slot is "" but for a slot's own URL. */
 struct ledger_claim {
 	struct group group;
@@ -43,7 +51,12 @@ struct ledger_claim {
 	uint64_t first; /* the order in which claims were first seen */
 	uint64_t project_first; /* the same, for the project's oldest claim on the host */
 	uint64_t gone_ms; /* 0: it has a container */
-	unsigned users; /* the planner's count of containers that hold it now; not kept */
+	bool derived; /* its host was made by a URL template */
+	/* The planner's, and not kept: how many containers and registry entries hold it now, and
+	 * what it rests on. */
+	unsigned users;
+	unsigned entries;
+	enum claim_rank rank;
 	struct ledger_claim *host_next; /* claims on the same host, in no order */
 	struct ledger_claim *project_next; /* claims of the same project, in no order */
 };
@@ -55,15 +68,27 @@ void ledger_destroy(struct ledger *l);
 /* A deep copy, for tests and for rebuilding beside what runs. */
 struct ledger *ledger_copy(const struct ledger *l);
 
+/* What is claimed, and for whom. */
+struct ledger_wish {
+	const struct group *group;
+	const char *host, *path, *slot;
+	enum route_kind kind;
+	bool derived;
+};
+
 /* The claim with this key (host, path, slot and group), made where there is none, and live again;
  * *ret_changed says whether it was made or revived. */
-const struct ledger_claim *ledger_claim(struct ledger *l, const struct group *g, const char *host,
-	const char *path, const char *slot, enum route_kind kind, bool *ret_changed);
+const struct ledger_claim *ledger_claim(
+	struct ledger *l, const struct ledger_wish *w, bool *ret_changed);
 /* NULL where there is none. */
 const struct ledger_claim *ledger_find(const struct ledger *l, const struct group *g,
 	const char *host, const char *path, const char *slot);
 /* One container more, or less, holds it; returns how many do. */
 unsigned ledger_use(struct ledger *l, const struct ledger_claim *c, int more);
+/* One registry entry more, or less. */
+unsigned ledger_use_entry(struct ledger *l, const struct ledger_claim *c, int more);
+/* Returns whether it was another. */
+bool ledger_set_rank(struct ledger *l, const struct ledger_claim *c, enum claim_rank rank);
 /* Its last container has gone, or went at a time that has not come yet (the clock was wrong). */
 void ledger_release(struct ledger *l, const struct ledger_claim *c, uint64_t now_ms);
 /* It is over. */
@@ -77,7 +102,13 @@ const struct ledger_claim *ledger_project(const struct ledger *l, const char *pr
 void ledger_each_project(
 	const struct ledger *l, void (*fn)(void *arg, const char *project), void *arg);
 
-/* The oldest claim on a host, by whatever path: its project owns the host.  NULL: nobody does. */
+/* Every host with a claim that is the domain or below it; NULL: every one.  The callback changes no
+ * claims. */
+void ledger_each_host(const struct ledger *l, const char *domain,
+	void (*fn)(void *arg, const char *host), void *arg);
+
+/* The oldest of the highest claims on a host, by whatever path: its project owns the host.  NULL:
+ * nobody may have it. */
 const struct ledger_claim *ledger_host_owner(const struct ledger *l, const char *host);
 /* The claim that owns a host and path, or NULL where nobody claims it. */
 const struct ledger_claim *ledger_owner(const struct ledger *l, const char *host, const char *path);

@@ -6,7 +6,9 @@
 
 #include "reconciler/base/buf.h"
 #include "reconciler/base/utf8.h"
+#include "reconciler/model/entitlement.h"
 #include "reconciler/model/host.h"
+#include "reconciler/model/member_inside.h"
 #include "reconciler/model/slug.h"
 #include "reconciler/model/url.h"
 
@@ -14,16 +16,6 @@
 #define BRANCH_MAX 255
 #define QUOTE_MAX 60
 #define NAME_MAX_OCTETS 128
-
-/* A member while it is being read. */
-struct reader {
-	const struct settings *settings;
-	const struct endpoint *endpoint;
-	struct member *m;
-	struct arena scratch; /* for what is not kept */
-	struct convention_reading reading;
-	struct member_host hosts[MEMBER_HOSTS_MAX + 1]; /* and a slot's own */
-};
 
 const char *
 text_quote(struct arena *a, const char *text)
@@ -71,9 +63,8 @@ field_text(struct reader *r, enum convention_field f)
 		       : arena_printf(&r->m->arena, "label waymark.%s", convention_field_text(f));
 }
 
-/* The field is FIELD_COUNT where none is to blame. */
-static void
-complain(struct reader *r, enum problem_code code, enum convention_field f, const char *host,
+void
+reader_complain(struct reader *r, enum problem_code code, enum convention_field f, const char *host,
 	const char *what, const char *remedy)
 {
 	struct arena *a = &r->m->arena;
@@ -88,8 +79,8 @@ complain(struct reader *r, enum problem_code code, enum convention_field f, cons
 					     .host = host});
 }
 
-static const char *
-value_of(const struct reader *r, enum convention_field f)
+const char *
+reader_value(const struct reader *r, enum convention_field f)
 {
 	return r->reading.field[f].value;
 }
@@ -98,14 +89,14 @@ value_of(const struct reader *r, enum convention_field f)
 static const char *
 read_word(struct reader *r, enum convention_field f, const char *otherwise)
 {
-	const char *text = value_of(r, f);
+	const char *text = reader_value(r, f);
 	if (!text || !*text)
 		return otherwise;
 
 	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789");
 	if (!text[n] && n <= 32)
 		return text;
-	complain(r, PROBLEM_LABEL_INVALID, f, NULL,
+	reader_complain(r, PROBLEM_LABEL_INVALID, f, NULL,
 		arena_printf(&r->m->arena, "%s is not a name of at most 32 of a-z and 0-9",
 			text_quote(&r->m->arena, text)),
 		"use lower-case letters and digits only");
@@ -117,14 +108,14 @@ read_word(struct reader *r, enum convention_field f, const char *otherwise)
 static const char *
 read_name(struct reader *r, enum convention_field f)
 {
-	const char *text = value_of(r, f);
+	const char *text = reader_value(r, f);
 	char label[HOST_LABEL_MAX + 1];
 
 	if (!text || !*text)
 		return "";
 	if (strlen(text) <= NAME_MAX_OCTETS && slug_name(text, label, sizeof(label)))
 		return text;
-	complain(r, PROBLEM_LABEL_INVALID, f, NULL,
+	reader_complain(r, PROBLEM_LABEL_INVALID, f, NULL,
 		arena_printf(&r->m->arena, "no host label of at most 63 octets can be made of %s",
 			text_quote(&r->m->arena, text)),
 		"use letters, digits and hyphens, and fewer of them");
@@ -136,13 +127,13 @@ read_name(struct reader *r, enum convention_field f)
 static bool
 read_bool(struct reader *r, enum convention_field f, bool otherwise)
 {
-	const char *text = value_of(r, f);
+	const char *text = reader_value(r, f);
 	struct err e;
 	bool value = otherwise;
 
 	if (text && *text && bool_parse(text, &value, &e) < 0)
-		complain(r, PROBLEM_LABEL_INVALID, f, NULL, arena_strdup(&r->m->arena, e.text),
-			"write true or false");
+		reader_complain(r, PROBLEM_LABEL_INVALID, f, NULL,
+			arena_strdup(&r->m->arena, e.text), "write true or false");
 	return value;
 }
 
@@ -155,7 +146,7 @@ read_identity(struct reader *r)
 	if (!*m->group.project) {
 		m->group.project = *r->endpoint->name ? r->endpoint->name : r->endpoint->id;
 		m->claims = false;
-		complain(r, PROBLEM_LABEL_INVALID, FIELD_PROJECT, NULL,
+		reader_complain(r, PROBLEM_LABEL_INVALID, FIELD_PROJECT, NULL,
 			"it cannot be told which project the container belongs to",
 			"set the label waymark.project");
 	}
@@ -164,13 +155,13 @@ read_identity(struct reader *r)
 	m->slot = read_word(r, FIELD_SLOT, "");
 	m->group.branch = "";
 
-	const char *branch = value_of(r, FIELD_BRANCH);
+	const char *branch = reader_value(r, FIELD_BRANCH);
 	if (!branch || !*branch)
 		return;
 	m->group.branch = branch;
 	m->group.environment = "preview";
 	if (strlen(branch) > BRANCH_MAX)
-		complain(r, PROBLEM_BRANCH_TOO_LONG, FIELD_BRANCH, NULL,
+		reader_complain(r, PROBLEM_BRANCH_TOO_LONG, FIELD_BRANCH, NULL,
 			arena_printf(&m->arena,
 				"%s has %zu octets, and no Git branch can have more than %d",
 				text_quote(&m->arena, branch), strlen(branch), BRANCH_MAX),
@@ -185,13 +176,12 @@ kind_of(const struct member *m)
 										: ROUTE_PRODUCTION;
 }
 
+/* The registry may give a project what nobody else could claim. */
 static bool
-is_allowed(const struct settings *s, const char *host)
+is_registered_domain(const struct reader *r, const char *host)
 {
-	if (s->any_domain || host_is_under(host, s->base_domain))
-		return true;
-	for (size_t i = 0; i < s->nallowed; i++)
-		if (host_is_under(host, s->allowed_domains[i]))
+	for (size_t i = 0; r->entry && i < r->entry->ndomains; i++)
+		if (strcmp(r->entry->domains[i].host, host) == 0)
 			return true;
 	return false;
 }
@@ -201,14 +191,14 @@ host_may_be_claimed(struct reader *r, const char *host, enum convention_field fi
 {
 	struct arena *a = &r->m->arena;
 
-	if (settings_reserves(r->settings, host)) {
-		complain(r, PROBLEM_HOST_RESERVED, field, host,
+	if (settings_reserves(r->settings, host) && !is_registered_domain(r, host)) {
+		reader_complain(r, PROBLEM_HOST_RESERVED, field, host,
 			arena_printf(a, "%s is reserved", host),
 			"choose another name, or take it off `reserved` in the configuration");
 		return false;
 	}
-	if (!is_allowed(r->settings, host)) {
-		complain(r, PROBLEM_HOST_FORBIDDEN, field, host,
+	if (!host_is_allowed(r->settings, host)) {
+		reader_complain(r, PROBLEM_HOST_FORBIDDEN, field, host,
 			arena_printf(a, "%s is neither under %s nor under an allowed domain", host,
 				r->settings->base_domain),
 			"use a host under base_domain, or add its domain to `allowed_domains`");
@@ -234,7 +224,8 @@ derive(struct reader *r, const char *slot, bool suffixed, enum convention_field 
 	struct err e;
 
 	if (url_host(&r->scratch, r->settings, &parts, &host, &e) < 0) {
-		complain(r, PROBLEM_HOST_INVALID, field, NULL, arena_strdup(&m->arena, e.text),
+		reader_complain(r, PROBLEM_HOST_INVALID, field, NULL,
+			arena_strdup(&m->arena, e.text),
 			"shorten the names it is made of, or the template under `urls`");
 		return NULL;
 	}
@@ -247,8 +238,12 @@ add_host(struct reader *r, const char *host, enum convention_field field, enum r
 	for (size_t i = 0; i < r->m->nhosts; i++)
 		if (strcmp(r->hosts[i].host, host) == 0)
 			return;
-	r->hosts[r->m->nhosts++] =
-		(struct member_host){host, r->reading.field[field].from, kind == ROUTE_SLOT, kind};
+	if (r->m->nhosts == r->hosts_cap) {
+		r->hosts_cap = r->hosts_cap ? r->hosts_cap * 2 : 8;
+		r->hosts = xrealloc(r->hosts, r->hosts_cap * sizeof(*r->hosts));
+	}
+	r->hosts[r->m->nhosts++] = (struct member_host){
+		host, r->reading.field[field].from, kind == ROUTE_SLOT && !r->m->supersedes, kind};
 }
 
 static void
@@ -259,7 +254,7 @@ read_host(struct reader *r, const char *text, size_t n)
 	struct err e;
 
 	if (host_parse(a, arena_strndup(a, text, n), &host, &e) < 0)
-		complain(r, PROBLEM_HOST_INVALID, FIELD_HOST, NULL, arena_strdup(a, e.text),
+		reader_complain(r, PROBLEM_HOST_INVALID, FIELD_HOST, NULL, arena_strdup(a, e.text),
 			"write host names, separated by commas, without scheme, port or path");
 	else if (host_may_be_claimed(r, host, FIELD_HOST))
 		add_host(r, host, FIELD_HOST, r->m->kind);
@@ -269,7 +264,7 @@ read_host(struct reader *r, const char *text, size_t n)
 static void
 read_host_list(struct reader *r)
 {
-	const char *at = value_of(r, FIELD_HOST);
+	const char *at = reader_value(r, FIELD_HOST);
 	size_t n = 0;
 
 	while (at && *at) {
@@ -278,7 +273,7 @@ read_host_list(struct reader *r)
 		while (len && (at[len - 1] == ' ' || at[len - 1] == '\t'))
 			len--;
 		if (len && n++ == MEMBER_HOSTS_MAX) {
-			complain(r, PROBLEM_HOST_QUOTA, FIELD_HOST, NULL,
+			reader_complain(r, PROBLEM_HOST_QUOTA, FIELD_HOST, NULL,
 				"it names more than 64 hosts; the first 64 are taken",
 				"spread the hosts over several containers");
 			return;
@@ -289,6 +284,43 @@ read_host_list(struct reader *r)
 	}
 }
 
+/* The registry's domains are production's. */
+static void
+add_domains(struct reader *r)
+{
+	const struct group *g = &r->m->group;
+
+	if (!r->entry || strcmp(g->environment, "production") != 0 || *g->branch || *g->service)
+		return;
+	for (size_t i = 0; i < r->entry->ndomains; i++)
+		if (host_is_allowed(r->settings, r->entry->domains[i].host))
+			add_host(r, arena_strdup(&r->m->arena, r->entry->domains[i].host),
+				FIELD_PROJECT, ROUTE_PRODUCTION);
+}
+
+/* A deployment keeps a URL of its own beside the one that goes to the newest. */
+static void
+add_deployment_hosts(struct reader *r)
+{
+	const struct registered_deployment *d = r->deployment;
+	struct member *m = r->m;
+
+	if (!d) {
+		const char *host = arena_printf(
+			&m->arena, "%s.%s", r->endpoint->name, r->settings->base_domain);
+		if (host_parse(&m->arena, host, &host, NULL) == 0 &&
+			host_may_be_claimed(r, host, FIELD_PROJECT))
+			add_host(r, host, FIELD_PROJECT, ROUTE_SLOT);
+		return;
+	}
+	for (size_t i = 0; i < d->nhosts; i++)
+		if (host_is_allowed(r->settings, d->hosts[i]) &&
+			(!m->derived || strcmp(d->hosts[i], m->derived) != 0))
+			add_host(r, arena_strdup(&m->arena, d->hosts[i]), FIELD_PROJECT,
+				deployment_host_kind(
+					r->settings, r->entry, d->hosts[i], m->group.branch));
+}
+
 static void
 read_hosts(struct reader *r)
 {
@@ -296,7 +328,8 @@ read_hosts(struct reader *r)
 	enum convention_field field = *m->group.branch ? FIELD_BRANCH : FIELD_PROJECT;
 
 	m->derived_from = r->reading.field[field].from;
-	m->derived = derive(r, NULL, false, field);
+	if (!r->deployment || r->deployment->status == DEPLOYMENT_RUNNING)
+		m->derived = derive(r, NULL, false, field);
 	if (m->derived && *m->group.branch && !m->codi_branches)
 		m->derived_suffixed = derive(r, NULL, true, field);
 	if (*m->slot) {
@@ -304,188 +337,32 @@ read_hosts(struct reader *r)
 		if (host)
 			add_host(r, host, FIELD_SLOT, ROUTE_SLOT);
 	}
+	if (r->deployment || m->supersedes)
+		add_deployment_hosts(r);
 	read_host_list(r);
+	add_domains(r);
 
-	m->hosts = ARENA_ARRAY(&m->arena, struct member_host, m->nhosts);
-	memcpy(m->hosts, r->hosts, m->nhosts * sizeof(*m->hosts));
+	m->hosts = ARENA_ARRAY(&m->arena, struct member_host, m->nhosts + 1);
+	if (m->nhosts)
+		memcpy(m->hosts, r->hosts, m->nhosts * sizeof(*m->hosts));
+	free(r->hosts);
 }
 
 static void
 read_path(struct reader *r)
 {
-	const char *text = value_of(r, FIELD_PATH);
+	const char *text = reader_value(r, FIELD_PATH);
 	struct err e;
 
 	r->m->path = "";
 	if (text && *text && path_parse(&r->m->arena, text, &r->m->path, &e) < 0) {
-		complain(r, PROBLEM_LABEL_INVALID, FIELD_PATH, NULL,
+		reader_complain(r, PROBLEM_LABEL_INVALID, FIELD_PATH, NULL,
 			arena_strdup(&r->m->arena, e.text),
 			"write a path such as /api, of letters, digits and -._~");
 		r->m->claims = false;
 	}
 	r->m->strip = read_bool(r, FIELD_STRIP, false);
 	r->m->sticky = read_bool(r, FIELD_STICKY, false);
-}
-
-static const char *
-ports_text(struct arena *a, const struct endpoint *e)
-{
-	const char *text = NULL;
-	for (size_t i = 0; i < e->nports; i++)
-		if (e->ports[i].tcp && (!i || e->ports[i].port != e->ports[i - 1].port))
-			text = text ? arena_printf(a, "%s, %u", text, e->ports[i].port)
-				    : arena_printf(a, "%u", e->ports[i].port);
-	return text;
-}
-
-/* The only exposed TCP port. */
-static uint16_t
-guess_port(struct reader *r)
-{
-	const struct endpoint *e = r->endpoint;
-	struct arena *a = &r->m->arena;
-	uint16_t port = 0;
-	bool several = false;
-
-	for (size_t i = 0; i < e->nports; i++) {
-		if (!e->ports[i].tcp)
-			continue;
-		several = several || (port && port != e->ports[i].port);
-		port = e->ports[i].port;
-	}
-	if (port && !several)
-		return port;
-	complain(r, PROBLEM_PORT_UNKNOWN, FIELD_PORT, NULL,
-		several ? arena_printf(
-				  a, "the container exposes several ports: %s", ports_text(a, e))
-			: "the container exposes no port, and no label names one",
-		"set the label waymark.port to the port that the container listens on");
-	return 0;
-}
-
-static uint16_t
-read_port(struct reader *r)
-{
-	const char *text = value_of(r, FIELD_PORT);
-	uint16_t port;
-	struct err e;
-
-	if (!text || !*text)
-		return guess_port(r);
-	if (port_parse(text, &port, &e) == 0)
-		return port;
-	complain(r, PROBLEM_LABEL_INVALID, FIELD_PORT, NULL, arena_strdup(&r->m->arena, e.text),
-		"write a port from 1 to 65535");
-	return 0;
-}
-
-static const char *
-read_scheme(struct reader *r)
-{
-	static const char *const known[] = {"http", "https", "h2c"};
-	const char *text = value_of(r, FIELD_SCHEME);
-
-	if (!text || !*text)
-		return "http";
-	for (size_t i = 0; i < 3; i++)
-		if (strcmp(text, known[i]) == 0)
-			return text;
-	complain(r, PROBLEM_LABEL_INVALID, FIELD_SCHEME, NULL,
-		arena_printf(&r->m->arena, "%s is not a scheme", text_quote(&r->m->arena, text)),
-		"write http, https or h2c");
-	return NULL;
-}
-
-static const struct endpoint_network *
-network_find(const struct endpoint *e, const char *name)
-{
-	for (size_t i = 0; i < e->nnetworks; i++)
-		if (strcmp(e->networks[i].name, name) == 0)
-			return &e->networks[i];
-	return NULL;
-}
-
-static const struct endpoint_network *
-network_first(const struct endpoint *e)
-{
-	for (size_t i = 0; i < e->nnetworks; i++)
-		if (e->networks[i].ipv4 || e->networks[i].ipv6)
-			return &e->networks[i];
-	return NULL;
-}
-
-/* The network a label names, else the engine's configured one, else the first by name that has an
- * address: never the engine's order, which changes. */
-static const char *
-network_address(struct reader *r, const struct settings_engine *engine)
-{
-	const struct endpoint *e = r->endpoint;
-	struct arena *a = &r->m->arena;
-	const char *label = value_of(r, FIELD_NETWORK);
-	const char *wanted = label && *label ? label : engine ? engine->network : NULL;
-	enum convention_field field = label && *label ? FIELD_NETWORK : FIELD_COUNT;
-	const struct endpoint_network *n = wanted ? network_find(e, wanted) : network_first(e);
-
-	if (n && (n->ipv4 || n->ipv6))
-		return n->ipv4 ? n->ipv4 : n->ipv6;
-	/* A container that just started or stops has none for a moment; only a lasting lack counts.
-	 */
-	if (e->state != ENDPOINT_RUNNING)
-		return NULL;
-	if (strcmp(e->network_mode, "host") == 0 ||
-		strncmp(e->network_mode, "container:", 10) == 0 ||
-		strcmp(e->network_mode, "none") == 0)
-		complain(r, PROBLEM_NETWORK_MISSING, field, NULL,
-			arena_printf(a, "its network mode is %s", text_quote(a, e->network_mode)),
-			"put it on a bridge network that the proxy is on, too");
-	else if (wanted)
-		complain(r, PROBLEM_NETWORK_MISSING, field, NULL,
-			arena_printf(a, "it has no address on network %s", text_quote(a, wanted)),
-			"connect the container to that network, or name another one");
-	else
-		complain(r, PROBLEM_NETWORK_MISSING, field, NULL,
-			"it has no address on any network",
-			"connect the container to a network that the proxy is on, too");
-	return NULL;
-}
-
-static uint16_t
-published_port(struct reader *r, uint16_t port)
-{
-	const struct endpoint *e = r->endpoint;
-	for (size_t i = 0; i < e->nports; i++)
-		if (e->ports[i].tcp && e->ports[i].port == port && e->ports[i].published)
-			return e->ports[i].published;
-	if (e->state == ENDPOINT_RUNNING)
-		complain(r, PROBLEM_PORT_UNPUBLISHED, FIELD_COUNT, NULL,
-			arena_printf(&r->m->arena, "port %u is not published on the host", port),
-			"publish it (-p), or set `reach: network` for this engine");
-	return 0;
-}
-
-static void
-read_server(struct reader *r)
-{
-	struct member *m = r->m;
-	const struct settings_engine *engine =
-		settings_engine_find(r->settings, r->endpoint->engine);
-	const char *scheme = read_scheme(r);
-	uint16_t port = read_port(r);
-
-	if (!port || !scheme)
-		return;
-	m->published = engine && engine->published;
-	if (m->published) {
-		m->address = engine->address;
-		port = published_port(r, port);
-	} else {
-		m->address = network_address(r, engine);
-	}
-	if (!m->address || !port)
-		return;
-	m->port = port;
-	m->url = arena_printf(&m->arena, strchr(m->address, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
-		scheme, m->address, port);
 }
 
 static const struct convention *
@@ -497,40 +374,160 @@ recognise(const struct settings *s, const struct endpoint *e)
 	return NULL;
 }
 
+/* The registry knows the project, and not that it has such an environment or deployment. */
+static void
+check_registered(struct reader *r)
+{
+	struct member *m = r->m;
+
+	if (!r->entry)
+		return;
+	if (r->entry->has_deployments && !r->deployment) {
+		m->claims = false;
+		reader_complain(r, PROBLEM_DEPLOYMENT_UNKNOWN, FIELD_PROJECT, NULL,
+			arena_printf(&m->arena, "the registry has no deployment of %s for it",
+				text_quote(&m->arena, m->group.project)),
+			"remove the container, or register its deployment");
+		return;
+	}
+	if (r->entry->lists_environments &&
+		!registered_environment_find(r->entry, m->group.environment))
+		reader_complain(r, PROBLEM_ENVIRONMENT_UNKNOWN, FIELD_ENVIRONMENT, NULL,
+			arena_printf(&m->arena, "the registry does not list environment %s of %s",
+				m->group.environment, text_quote(&m->arena, m->group.project)),
+			"add the environment there; the container is routed meanwhile");
+}
+
+/* A deployment that does not name its container is any of its environment, branch and slot. */
+static const struct registered_deployment *
+deployment_by_place(const struct registered_project *p, const struct member *m)
+{
+	for (size_t i = 0; p && i < p->ndeployments; i++) {
+		const struct registered_deployment *d = &p->deployments[i];
+		if (!d->container && strcmp(deployment_environment(d), m->group.environment) == 0 &&
+			strcmp(d->branch, m->group.branch) == 0 &&
+			(!*d->slot || strcmp(d->slot, m->slot) == 0))
+			return d;
+	}
+	return NULL;
+}
+
+/* Which registered project it is of, and whether it counts at all. */
+static void
+read_registered(struct reader *r)
+{
+	struct member *m = r->m;
+
+	r->entry = registrar_project(r->registrar, m->group.project);
+	if (!r->deployment)
+		r->deployment = deployment_by_place(r->entry, m);
+	m->ignored = !r->entry && settings_has_registry(r->settings) &&
+		     r->settings->registry.ignore_unregistered;
+	if (m->ignored) {
+		m->claims = false;
+		return;
+	}
+	check_registered(r);
+	if (!r->deployment)
+		return;
+	m->supersedes = true;
+	m->deployed_ms = r->deployment->created_ms;
+	if (r->deployment->status == DEPLOYMENT_PENDING ||
+		r->deployment->status == DEPLOYMENT_FAILED)
+		m->claims = false;
+}
+
 static void
 member_read(struct reader *r)
 {
 	struct member *m = r->m;
-	const char *health = value_of(r, FIELD_HEALTH);
+	const char *health = reader_value(r, FIELD_HEALTH);
 
 	m->claims = true;
 	m->unchecked = health && strcmp(health, "none") == 0;
 	read_identity(r);
+	read_registered(r);
+	if (m->ignored) {
+		m->problems.n = 0;
+		return;
+	}
 	read_path(r);
 	m->kind = kind_of(m);
 	if (m->claims)
 		read_hosts(r);
-	read_server(r);
+	/* What tells deployments apart where they have no slots. */
+	if (m->supersedes && !*m->slot && (!r->deployment || r->deployment->container))
+		m->slot = *m->endpoint->name ? m->endpoint->name : m->endpoint->id;
+	reader_read_server(r);
+}
+
+static void
+set_field(struct reader *r, enum convention_field f, const char *value)
+{
+	r->reading.field[f].value = value;
+	r->reading.field[f].from = (struct convention_origin){"registry", ""};
+}
+
+/* What the registry says of the deployment stands above the container's labels. */
+static void
+read_deployment(struct reader *r, const struct registered_project *p)
+{
+	const struct registered_deployment *d = r->deployment;
+
+	set_field(r, FIELD_PROJECT, p->name);
+	set_field(r, FIELD_ENVIRONMENT, d->environment);
+	set_field(r, FIELD_BRANCH, d->branch);
+	set_field(r, FIELD_SLOT, d->slot);
+	set_field(r, FIELD_SERVICE, NULL);
+}
+
+/* Without a registry each container of such a platform is a deployment, as new as it is. */
+static void
+guess_deployment(struct reader *r)
+{
+	r->m->supersedes = true;
+	r->m->deployed_ms = r->endpoint->created > 0 ? (uint64_t)r->endpoint->created * 1000 : 0;
+}
+
+static const struct convention no_convention = {.name = "registry"};
+
+static bool
+member_fill(struct reader *r, const struct convention *c)
+{
+	struct member *m = r->m;
+	const struct registered_project *p = NULL;
+
+	r->deployment = registrar_deployment(r->registrar, r->endpoint, &p);
+	if (!c && !r->deployment) {
+		m->stranger = true;
+		return true;
+	}
+	convention_read(c ? c : &no_convention, r->endpoint, &m->arena, &r->reading);
+	if (!read_bool(r, FIELD_ENABLE, true))
+		return false;
+	m->codi_branches = c && c->codi_branches;
+	if (r->deployment)
+		read_deployment(r, p);
+	else if (c->deployments)
+		guess_deployment(r);
+	member_read(r);
+	return true;
 }
 
 struct member *
-member_create(const struct settings *s, const struct endpoint *e)
+member_create(const struct settings *s, const struct registrar *registrar, const struct endpoint *e)
 {
 	const struct convention *c = recognise(s, e);
-	if (!c)
+	if (!c && !s->registry.postgres)
 		return NULL;
 
 	struct member *m = xcalloc(1, sizeof(*m));
 	m->endpoint = endpoint_ref(e);
 	m->problems.arena = &m->arena;
-	m->codi_branches = c->codi_branches;
 	m->ready = e->ready_before ? READY_YES : READY_UNKNOWN;
 
-	struct reader r = {.settings = s, .endpoint = e, .m = m};
-	convention_read(c, e, &m->arena, &r.reading);
-	bool enabled = read_bool(&r, FIELD_ENABLE, true);
-	if (enabled)
-		member_read(&r);
+	struct reader r = {.settings = s, .registrar = registrar, .endpoint = e, .m = m};
+	bool enabled = member_fill(&r, c);
 	arena_finish(&r.scratch);
 	if (enabled)
 		return m;

@@ -17,6 +17,7 @@
 #include "reconciler/model/endpoint.h"
 #include "reconciler/model/ledger.h"
 #include "reconciler/model/planner.h"
+#include "reconciler/model/registrar.h"
 #include "reconciler/model/settings.h"
 
 /* More hosts than this from one container are a problem: each may cost a certificate. */
@@ -36,6 +37,7 @@ struct member {
 	struct project *project;
 	struct member *prev, *next; /* in the project */
 	bool attached; /* its claims stand in the ledger */
+	bool rereading; /* on the list of those that are read anew */
 	size_t nclaims;
 	struct member_claim {
 		const struct ledger_claim *claim;
@@ -46,8 +48,14 @@ struct member {
 	enum readiness ready;
 	struct arena arena; /* for all that follows */
 
+	/* Nobody's, and kept only because a deployment may yet name it; it has no project. */
+	bool stranger;
+	bool ignored; /* its project is not registered, and such ones are to be ignored */
 	struct group group;
-	const char *slot; /* "" where none */
+	const char *slot; /* "" where none; where deployments supersede each other, its deployment's
+			     name */
+	bool supersedes; /* the newest that is ready gets the hosts, not a slot that was chosen */
+	uint64_t deployed_ms; /* how new it is */
 	bool claims; /* false: what it asks for is too broken to claim anything */
 	bool codi_branches;
 	const char
@@ -71,9 +79,10 @@ struct member {
 	struct problems problems;
 };
 
-/* NULL where no convention recognises the container, or it says enable=false.  Takes a reference
- * to the endpoint. */
-struct member *member_create(const struct settings *s, const struct endpoint *e);
+/* NULL where no convention recognises the container and no deployment names it, or it says
+ * enable=false.  Takes a reference to the endpoint. */
+struct member *member_create(
+	const struct settings *s, const struct registrar *registrar, const struct endpoint *e);
 /* Takes NULL. */
 void member_destroy(struct member *m);
 

@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "reconciler/base/text.h"
 
 const char *
 route_kind_text(enum route_kind kind)
@@ -45,4 +48,57 @@ project_plan_unref(const struct project_plan *p)
 		free(u.counted);
 	}
 	return NULL;
+}
+
+static bool
+server_equal(const struct server *a, const struct server *b)
+{
+	return a->state == b->state && a->routed == b->routed &&
+	       text_compare(a->url, b->url) == 0 && text_compare(a->health, b->health) == 0 &&
+	       text_compare(a->container, b->container) == 0 &&
+	       text_compare(a->container_id, b->container_id) == 0 &&
+	       text_compare(a->engine, b->engine) == 0;
+}
+
+static bool
+route_equal(const struct route *a, const struct route *b)
+{
+	if (a->kind != b->kind || a->strip != b->strip || a->sticky != b->sticky ||
+		a->held != b->held || a->nservers != b->nservers || a->nrouted != b->nrouted ||
+		strcmp(a->host, b->host) || strcmp(a->path, b->path) ||
+		strcmp(a->environment, b->environment) || strcmp(a->branch, b->branch) ||
+		strcmp(a->service, b->service) || strcmp(a->slot, b->slot))
+		return false;
+	for (size_t i = 0; i < a->nservers; i++)
+		if (!server_equal(&a->servers[i], &b->servers[i]))
+			return false;
+	return true;
+}
+
+static bool
+fragment_equal(const struct fragment *a, const struct fragment *b)
+{
+	for (size_t i = 0; i < FRAGMENT_SECTIONS; i++)
+		if (a->section[i].n != b->section[i].n ||
+			(a->section[i].n &&
+				memcmp(a->section[i].p, b->section[i].p, a->section[i].n)))
+			return false;
+	return true;
+}
+
+bool
+project_plan_equal(const struct project_plan *a, const struct project_plan *b)
+{
+	if (a->nroutes != b->nroutes || a->nproblems != b->nproblems)
+		return false;
+	for (size_t i = 0; i < a->nroutes; i++)
+		if (!route_equal(&a->routes[i], &b->routes[i]))
+			return false;
+	for (size_t i = 0; i < a->nproblems; i++)
+		if (problem_compare(&a->problems[i], &b->problems[i]) != 0)
+			return false;
+	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
+		if (!fragment_equal(&a->fragment[o], &b->fragment[o]))
+			return false;
+	return true;
 }

@@ -83,4 +83,7 @@ const char *server_state_text(enum server_state state);
 struct project_plan *project_plan_ref(const struct project_plan *p);
 struct project_plan *project_plan_unref(const struct project_plan *p);
 
+/* Do both say the same?  (Their revisions do not count.) */
+bool project_plan_equal(const struct project_plan *a, const struct project_plan *b);
+
 #endif

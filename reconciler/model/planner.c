@@ -4,45 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
-#include "reconciler/model/member.h"
+#include "reconciler/model/planner_inside.h"
 #include "reconciler/model/project_plan.h"
-
-struct project {
-	UT_hash_handle hh;
-	char *name;
-	struct member *members;
-	struct project_plan *plan; /* its current one; NULL: none */
-	bool dirty;
-	struct project *next_dirty;
-};
-
-/* Claims that are held end in the order in which they were released, for all are held equally
- * long: a queue of hosts to look at. */
-struct held {
-	uint64_t due_ms;
-	char *host;
-};
-
-struct planner {
-	const struct settings *settings;
-	struct ledger *ledger;
-	const struct renderer *renderers[PLAN_OUTPUTS];
-	struct snapshot *snapshot;
-	struct member *members; /* by engine and id */
-	struct project *projects;
-	struct project *dirty;
-	bool fresh; /* the ledger was not looked through yet */
-	size_t planned;
-
-	struct member **unattached; /* whose claims do not stand in the ledger yet */
-	size_t nunattached, unattached_cap;
-	const struct ledger_claim **orphans; /* whose last container may have gone */
-	size_t norphans, orphans_cap;
-	struct held *held;
-	size_t held_first, held_end, held_cap;
-};
+#include "reconciler/model/slot_choice.h"
 
 const char *
 readiness_text(enum readiness r)
@@ -58,9 +22,8 @@ readiness_counts(enum readiness r)
 	return r == READY_YES || r == READY_CANNOT_TELL;
 }
 
-/* Room for one more in a growing array. */
-static void *
-grow(void *array, size_t n, size_t *cap, size_t size)
+void *
+planner_grow(void *array, size_t n, size_t *cap, size_t size)
 {
 	if (n < *cap)
 		return array;
@@ -68,7 +31,7 @@ grow(void *array, size_t n, size_t *cap, size_t size)
 	return xrealloc(array, *cap * size);
 }
 
-static void
+void
 project_ring(struct planner *p, struct project *pr)
 {
 	if (pr->dirty)
@@ -78,7 +41,7 @@ project_ring(struct planner *p, struct project *pr)
 	p->dirty = pr;
 }
 
-static struct project *
+struct project *
 project_need(struct planner *p, const char *name)
 {
 	struct project *pr;
@@ -96,12 +59,13 @@ project_free(struct planner *p, struct project *pr)
 {
 	HASH_DEL(p->projects, pr);
 	project_plan_unref(pr->plan);
+	entitlements_destroy(pr->entitled);
+	free(pr->entry_claims);
 	free(pr->name);
 	free(pr);
 }
 
-/* Who owns this host changed, or may have: everyone who claims it is planned anew. */
-static void
+void
 host_ring(struct planner *p, const char *host)
 {
 	for (const struct ledger_claim *c = ledger_host(p->ledger, host); c; c = c->host_next)
@@ -117,7 +81,10 @@ planner_create(const struct settings *settings, struct ledger *ledger,
 	p->ledger = ledger;
 	memcpy(p->renderers, renderers, sizeof(p->renderers));
 	p->snapshot = snapshot_create();
+	p->registrar = registrar_create();
+	p->covers = covers_create();
 	p->fresh = true;
+	p->rank_all = true;
 	project_ring(p, project_need(p, PROJECT_STATIC));
 	return p;
 }
@@ -125,15 +92,15 @@ planner_create(const struct settings *settings, struct ledger *ledger,
 static void
 member_attach_later(struct planner *p, struct member *m)
 {
-	p->unattached =
-		grow(p->unattached, p->nunattached, &p->unattached_cap, sizeof(*p->unattached));
+	p->unattached = planner_grow(
+		p->unattached, p->nunattached, &p->unattached_cap, sizeof(*p->unattached));
 	p->unattached[p->nunattached++] = m;
 }
 
-static void
+void
 claim_orphan(struct planner *p, const struct ledger_claim *c)
 {
-	p->orphans = grow(p->orphans, p->norphans, &p->orphans_cap, sizeof(*p->orphans));
+	p->orphans = planner_grow(p->orphans, p->norphans, &p->orphans_cap, sizeof(*p->orphans));
 	p->orphans[p->norphans++] = c;
 }
 
@@ -157,6 +124,8 @@ static void
 member_unlink(struct planner *p, struct member *m)
 {
 	HASH_DEL(p->members, m);
+	if (!m->project)
+		return;
 	if (m->prev)
 		m->prev->next = m->next;
 	else
@@ -200,6 +169,8 @@ member_link(struct planner *p, struct member *m)
 
 	m->key = key_make(e->engine, e->id);
 	HASH_ADD_KEYPTR(hh, p->members, m->key, key_size(e->engine, e->id), m);
+	if (m->stranger)
+		return;
 	m->project = project_need(p, m->group.project);
 	m->next = m->project->members;
 	if (m->next)
@@ -219,23 +190,39 @@ is_same_run(const struct member *a, const struct member *b)
 	       strcmp(a->url, b->url) == 0 && b->endpoint->state == ENDPOINT_RUNNING;
 }
 
+/* What the container asks for instead of what it asked for, if it did. */
+static bool
+member_replace(struct planner *p, struct member *old, const struct endpoint *e)
+{
+	struct member *m = member_create(p->settings, p->registrar, e);
+
+	if (m && old && is_same_run(old, m))
+		m->ready = old->ready;
+	if (old)
+		member_unlink(p, old);
+	member_destroy(old);
+	if (m)
+		member_link(p, m);
+	return m || old;
+}
+
 bool
 planner_put(struct planner *p, const struct endpoint *e)
 {
 	struct member *old = member_find(p, e->engine, e->id);
+
 	if (old && endpoint_equal(old->endpoint, e))
 		return false;
+	return member_replace(p, old, e);
+}
 
-	struct member *m = member_create(p->settings, e);
-	if (m && old && is_same_run(old, m))
-		m->ready = old->ready;
-	if (old) {
-		member_unlink(p, old);
-		member_destroy(old);
-	}
-	if (m)
-		member_link(p, m);
-	return m || old;
+void
+member_reread(struct planner *p, struct member *m)
+{
+	const struct endpoint *e = endpoint_ref(m->endpoint);
+
+	member_replace(p, m, e);
+	endpoint_unref(e);
 }
 
 void
@@ -271,7 +258,8 @@ planner_set_ready(struct planner *p, const char *engine, const char *id, enum re
 	if (!m || m->ready == ready)
 		return;
 	m->ready = ready;
-	project_ring(p, m->project);
+	if (m->project)
+		project_ring(p, m->project);
 }
 
 bool
@@ -316,167 +304,12 @@ planner_set_settings(struct planner *p, const struct settings *settings)
 
 	struct project *pr, *next;
 	HASH_ITER(hh, p->projects, pr, next)
-	project_ring(p, pr);
-}
-
-static void
-hold(struct planner *p, const struct ledger_claim *c, uint64_t due_ms)
-{
-	if (p->held_end == p->held_cap && p->held_first) {
-		memmove(p->held, p->held + p->held_first,
-			(p->held_end - p->held_first) * sizeof(*p->held));
-		p->held_end -= p->held_first;
-		p->held_first = 0;
+	{
+		project_ring(p, pr);
+		if (pr->entitled)
+			entry_ring(p, pr);
 	}
-	p->held = grow(p->held, p->held_end, &p->held_cap, sizeof(*p->held));
-	p->held[p->held_end++] = (struct held){due_ms, xstrdup(c->host)};
-}
-
-static int
-gone_compare(const void *a, const void *b)
-{
-	const struct ledger_claim *x = *(const struct ledger_claim *const *)a;
-	const struct ledger_claim *y = *(const struct ledger_claim *const *)b;
-	return (x->gone_ms > y->gone_ms) - (x->gone_ms < y->gone_ms);
-}
-
-struct claims {
-	struct planner *p;
-	const struct ledger_claim **list;
-	size_t n, cap;
-};
-
-static void
-claims_collect(void *arg, const char *project)
-{
-	struct claims *all = arg;
-	for (const struct ledger_claim *c = ledger_project(all->p->ledger, project); c;
-		c = c->project_next) {
-		all->list = grow(all->list, all->n, &all->cap, sizeof(*all->list));
-		all->list[all->n++] = c;
-	}
-	project_ring(all->p, project_need(all->p, project));
-}
-
-/* What the ledger says from before: claims that nobody makes any more, and claims that are held. */
-static void
-ledger_take_up(struct planner *p, uint64_t now_ms)
-{
-	struct claims all = {.p = p};
-
-	p->fresh = false;
-	ledger_each_project(p->ledger, claims_collect, &all);
-	if (all.n)
-		qsort(all.list, all.n, sizeof(*all.list), gone_compare);
-	for (size_t i = 0; i < all.n; i++) {
-		const struct ledger_claim *c = all.list[i];
-		if (c->gone_ms > now_ms)
-			ledger_release(p->ledger, c, now_ms);
-		if (c->gone_ms)
-			hold(p, c, c->gone_ms + p->settings->hold_ms);
-		else if (!c->users)
-			claim_orphan(p, c);
-	}
-	free(all.list);
-}
-
-static int
-older_first(const void *a, const void *b)
-{
-	const struct endpoint *x = (*(struct member *const *)a)->endpoint;
-	const struct endpoint *y = (*(struct member *const *)b)->endpoint;
-	int order = (x->created > y->created) - (x->created < y->created);
-
-	if (!order)
-		order = strcmp(x->id, y->id);
-	return order ? order : strcmp(x->engine, y->engine);
-}
-
-static void
-attach_host(struct planner *p, struct member *m, const char *host, const char *slot,
-	enum route_kind kind, struct convention_origin from)
-{
-	bool changed;
-	const struct ledger_claim *c =
-		ledger_claim(p->ledger, &m->group, host, m->path, slot, kind, &changed);
-
-	for (size_t i = 0; i < m->nclaims; i++)
-		if (m->claim[i].claim == c)
-			return;
-	ledger_use(p->ledger, c, 1);
-	m->claim[m->nclaims++] = (struct member_claim){c, from};
-	if (changed)
-		host_ring(p, host);
-}
-
-static void
-member_attach(struct planner *p, struct member *m)
-{
-	m->attached = true;
-	if (!m->claims)
-		return;
-	m->claim = ARENA_ARRAY(&m->arena, struct member_claim, m->nhosts + 1);
-	if (m->derived) {
-		bool suffixed = m->derived_suffixed &&
-				ledger_branch_suffixed(p->ledger, &m->group, m->derived);
-		attach_host(p, m, member_derived(m, suffixed), "", m->kind, m->derived_from);
-	}
-	for (size_t i = 0; i < m->nhosts; i++)
-		attach_host(p, m, m->hosts[i].host, m->hosts[i].slot ? m->slot : "",
-			m->hosts[i].kind, m->hosts[i].from);
-}
-
-/* Claims first seen in one look go to the older container, then the lower id, whatever order the
- * look lists them in. */
-static void
-attach_members(struct planner *p)
-{
-	if (p->nunattached)
-		qsort(p->unattached, p->nunattached, sizeof(*p->unattached), older_first);
-	for (size_t i = 0; i < p->nunattached; i++)
-		member_attach(p, p->unattached[i]);
-	p->nunattached = 0;
-}
-
-static void
-release_orphans(struct planner *p, uint64_t now_ms)
-{
-	for (size_t i = 0; i < p->norphans; i++) {
-		const struct ledger_claim *c = p->orphans[i];
-		if (c->users || c->gone_ms)
-			continue;
-		ledger_release(p->ledger, c, now_ms);
-		hold(p, c, now_ms + p->settings->hold_ms);
-		host_ring(p, c->host);
-	}
-	p->norphans = 0;
-}
-
-static void
-host_expire(struct planner *p, const char *host, uint64_t now_ms)
-{
-	const struct ledger_claim *next;
-	bool first = true;
-
-	for (const struct ledger_claim *c = ledger_host(p->ledger, host); c; c = next) {
-		next = c->host_next;
-		if (!c->gone_ms || c->gone_ms + p->settings->hold_ms > now_ms)
-			continue;
-		if (first)
-			host_ring(p, host);
-		first = false;
-		ledger_drop(p->ledger, c);
-	}
-}
-
-static void
-expire_held(struct planner *p, uint64_t now_ms)
-{
-	while (p->held_first < p->held_end && p->held[p->held_first].due_ms <= now_ms) {
-		char *host = p->held[p->held_first++].host;
-		host_expire(p, host, now_ms);
-		free(host);
-	}
+	p->rank_all = true;
 }
 
 /* A problem that stays keeps the time at which it began. */
@@ -494,18 +327,34 @@ date_problems(struct project_plan *next, const struct project_plan *last, uint64
 	}
 }
 
+/* Has it anything to show?  Containers that the registry says to ignore are nothing. */
+static bool
+project_is_there(const struct planner *p, const struct project *pr)
+{
+	if (strcmp(pr->name, PROJECT_STATIC) == 0)
+		return p->settings->nstatics || registrar_has_statics(p->registrar);
+	for (const struct member *m = pr->members; m; m = m->next)
+		if (!m->ignored)
+			return true;
+	return pr->entitled || ledger_project(p->ledger, pr->name);
+}
+
 /* Plans one project; true where its plan is another now. */
 static bool
 project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 {
-	bool is_static = strcmp(pr->name, PROJECT_STATIC) == 0;
+	const struct project_view view = {.settings = p->settings,
+		.ledger = p->ledger,
+		.registrar = p->registrar,
+		.covers = p->covers,
+		.name = pr->name,
+		.entitled = pr->entitled,
+		.members = pr->members};
 	struct project_plan *next = NULL;
 
-	project_choose_slots(p->settings, p->ledger, pr->members);
-	if (pr->members || ledger_project(p->ledger, pr->name) ||
-		(is_static && p->settings->nstatics))
-		next = project_plan_make(
-			p->settings, p->ledger, pr->name, pr->members, p->renderers);
+	project_choose_slots(&view, p->ledger);
+	if (project_is_there(p, pr))
+		next = project_plan_make(&view, p->renderers);
 	if (next ? pr->plan && project_plan_equal(next, pr->plan) : !pr->plan) {
 		project_plan_unref(next);
 		return false;
@@ -539,7 +388,7 @@ replan_dirty(struct planner *p, uint64_t now_ms)
 	for (struct project *pr = dirty; pr; pr = pr->next_dirty, p->planned++) {
 		if (!project_replan(p, pr, now_ms))
 			continue;
-		changes = grow(changes, n, &cap, sizeof(*changes));
+		changes = planner_grow(changes, n, &cap, sizeof(*changes));
 		changes[n++] = (struct snapshot_change){pr->name, pr->plan};
 	}
 	if (n)
@@ -549,7 +398,8 @@ replan_dirty(struct planner *p, uint64_t now_ms)
 	for (struct project *pr = dirty; pr; pr = next) {
 		next = pr->next_dirty;
 		pr->dirty = false;
-		if (!pr->plan && !pr->members && strcmp(pr->name, PROJECT_STATIC) != 0)
+		if (!pr->plan && !pr->members && !pr->entitled && !pr->entry_dirty &&
+			strcmp(pr->name, PROJECT_STATIC) != 0)
 			project_free(p, pr);
 	}
 }
@@ -557,13 +407,16 @@ replan_dirty(struct planner *p, uint64_t now_ms)
 bool
 planner_is_dirty(const struct planner *p, uint64_t now_ms)
 {
-	return p->dirty || p->fresh || p->nunattached || p->norphans || planner_due_ms(p) <= now_ms;
+	return p->dirty || p->fresh || p->nunattached || p->norphans ||
+	       registry_is_dirty(p, now_ms) || planner_due_ms(p) <= now_ms;
 }
 
 uint64_t
 planner_due_ms(const struct planner *p)
 {
-	return p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX;
+	uint64_t held = p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX;
+	uint64_t leaving = registry_due_ms(p);
+	return held < leaving ? held : leaving;
 }
 
 struct snapshot *
@@ -572,10 +425,12 @@ planner_step(struct planner *p, uint64_t now_ms)
 	if (!planner_is_dirty(p, now_ms))
 		return p->snapshot;
 
+	registry_take_up(p, now_ms);
 	attach_members(p);
 	if (p->fresh)
 		ledger_take_up(p, now_ms);
 	release_orphans(p, now_ms);
+	registry_rank(p);
 	expire_held(p, now_ms);
 	replan_dirty(p, now_ms);
 	return p->snapshot;
@@ -611,6 +466,7 @@ planner_destroy(struct planner *p)
 	while (p->held_first < p->held_end)
 		free(p->held[p->held_first++].host);
 	snapshot_unref(p->snapshot);
+	registry_finish(p);
 	free(p->unattached);
 	free(p->orphans);
 	free(p->held);

@@ -15,6 +15,7 @@
 
 #include "reconciler/model/endpoint.h"
 #include "reconciler/model/ledger.h"
+#include "reconciler/model/registrar.h"
 #include "reconciler/model/settings.h"
 #include "reconciler/model/snapshot.h"
 
@@ -65,6 +66,21 @@ const struct endpoint *planner_find(const struct planner *p, const char *engine,
 void planner_each(const struct planner *p,
 	void (*fn)(void *arg, const struct endpoint *e, enum readiness ready), void *arg);
 
+/* A registry says this of a project (a reference is taken).  Returns whether anything changed. */
+bool planner_put_project(struct planner *p, const struct registered_project *entry);
+/* A registry does not have the project any more: it serves for settings->drain_ms yet, or leaves at
+ * once. */
+void planner_remove_project(
+	struct planner *p, const char *source, const char *project, bool at_once);
+bool planner_put_static(struct planner *p, const struct registered_static *s);
+void planner_remove_static(struct planner *p, const char *source, const char *host);
+/* What all registries say, borrowed. */
+const struct registrar *planner_registrar(const struct planner *p);
+/* Reads anew what containers ask for where the registry changed, and tells of each (its address or
+ * port may be another, and where to probe it).  planner_step does it where nobody did. */
+void planner_reread(struct planner *p, uint64_t now_ms,
+	void (*fn)(void *arg, const struct endpoint *e), void *arg);
+
 /* What a probe found. */
 void planner_set_ready(struct planner *p, const char *engine, const char *id, enum readiness ready);
 /* Does this container want a probe, and where? */
@@ -73,7 +89,7 @@ bool planner_probe_target(
 
 /* Is there anything to plan at that time? */
 bool planner_is_dirty(const struct planner *p, uint64_t now_ms);
-/* When a held claim ends next; UINT64_MAX: never. */
+/* When a held claim ends next, or a project that left its registry; UINT64_MAX: never. */
 uint64_t planner_due_ms(const struct planner *p);
 
 /* Plans what is dirty.  Returns the current snapshot, which is a new one (a higher revision) where

@@ -43,6 +43,16 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 		"A source lost more than half of what it had; a second look has to agree.")            \
 	X(OUTPUT_FAILED, "output-failed", PROBLEM_ERROR, "An output cannot be brought up to date.")    \
 	X(STATE_FAILED, "state-failed", PROBLEM_ERROR, "The state cannot be kept on disk.")            \
+	X(REGISTRY_INVALID, "registry-invalid", PROBLEM_ERROR,                                         \
+		"The registry says what cannot be used; its last good form stays in force.")           \
+	X(REGISTRY_DUPLICATE, "registry-duplicate", PROBLEM_ERROR,                                     \
+		"An entry stands in two registries; one of them counts.")                              \
+	X(ENVIRONMENT_UNKNOWN, "environment-unknown", PROBLEM_WARNING,                                 \
+		"The registry does not list the container's environment.")                             \
+	X(DEPLOYMENT_UNKNOWN, "deployment-unknown", PROBLEM_WARNING,                                   \
+		"The registry has no deployment of this container.")                                   \
+	X(SLOT_WAITING, "slot-waiting", PROBLEM_WARNING,                                               \
+		"The registry names another slot than the one that serves, which is not ready yet.")   \
 	X(INTERNAL, "internal", PROBLEM_ERROR, "Waymark's own check refused what it made.")
 /* clang-format on */
 

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "reconciler/base/text.h"
+#include "reconciler/model/slot_choice.h"
 
 /* A plan while it is being made. */
 struct maker {
+	const struct project_view *view;
 	const struct settings *settings;
 	const struct ledger *ledger;
 	struct project_plan *plan;
@@ -22,44 +24,6 @@ struct maker {
 	} * holdings;
 	size_t nholdings;
 };
-
-static bool
-slot_is_ready(const struct settings *s, const struct member *members, const struct group *g,
-	const char *slot)
-{
-	for (const struct member *m = members; m; m = m->next)
-		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) && m->nclaims &&
-			!m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
-			return true;
-	return false;
-}
-
-/* The ready slot whose name comes first; NULL where none is ready. */
-static const char *
-slot_first_ready(const struct settings *s, const struct member *members, const struct group *g)
-{
-	const char *first = NULL;
-	for (const struct member *m = members; m; m = m->next)
-		if (group_equal(&m->group, g) && (!first || strcmp(m->slot, first) < 0) &&
-			slot_is_ready(s, members, g, m->slot))
-			first = m->slot;
-	return first;
-}
-
-void
-project_choose_slots(const struct settings *s, struct ledger *l, const struct member *members)
-{
-	for (const struct member *m = members; m; m = m->next) {
-		const char *active = ledger_active(l, &m->group);
-		if (!active && !*m->slot)
-			continue;
-		if (active && slot_is_ready(s, members, &m->group, active))
-			continue;
-		const char *next = slot_first_ready(s, members, &m->group);
-		if (next)
-			ledger_set_active(l, &m->group, next);
-	}
-}
 
 static int
 holding_compare(const void *a, const void *b)
@@ -116,12 +80,23 @@ complain(struct maker *k, enum problem_code code, const struct member *m, const 
 }
 
 static const struct settings_static *
-static_find(const struct settings *s, const char *host)
+configured_static(const struct settings *s, const char *host)
 {
 	for (size_t i = 0; i < s->nstatics; i++)
 		if (strcmp(s->statics[i].host, host) == 0)
 			return &s->statics[i];
 	return NULL;
+}
+
+/* Who says that the host is a static route; NULL where it is none. */
+static const char *
+static_place(const struct maker *k, const char *host)
+{
+	const struct registered_static *s = registrar_static(k->view->registrar, host);
+
+	if (configured_static(k->settings, host))
+		return "the configuration";
+	return s ? s->place : NULL;
 }
 
 static const char *
@@ -133,23 +108,76 @@ group_text(struct arena *a, const struct group *g)
 		*g->service ? text_quote(a, g->service) : "");
 }
 
+/* The registry's own claim lost. */
+static void
+complain_entry(struct maker *k, const struct ledger_claim *c, const char *what)
+{
+	const struct registered_project *p = registrar_project(k->view->registrar, k->view->name);
+	const struct entitlements *all = k->view->entitled;
+
+	for (size_t i = 0; p && all && i < all->n; i++)
+		if (strcmp(all->list[i].host, c->host) == 0 &&
+			strcmp(all->list[i].slot, c->slot) == 0)
+			problem_add(&k->problems,
+				&(struct problem){.code = PROBLEM_HOST_TAKEN,
+					.object = p->place,
+					.field = all->list[i].field
+							 ? all->list[i].field
+							 : arena_printf(k->arena, "project %s",
+								   text_quote(k->arena, p->name)),
+					.what = what,
+					.remedy = "take the host out of one of them",
+					.project = p->name,
+					.host = c->host});
+}
+
+/* Why a host that nobody else owns is not the project's. */
+static const char *
+why_forbidden(struct maker *k, const struct ledger_claim *c)
+{
+	const char *name = k->view->name;
+	const char *owner = covers_owner(k->view->covers, c->host, name);
+
+	if (owner && strcmp(owner, name) != 0)
+		return arena_printf(k->arena, "%s belongs to project %s in the registry", c->host,
+			text_quote(k->arena, owner));
+	return arena_printf(k->arena, "%s is under no domain that the registry gives project %s",
+		c->host, text_quote(k->arena, name));
+}
+
 /* The claim lost: each container that made it hears of it. */
 static void
-complain_taken(struct maker *k, const struct ledger_claim *c, const struct ledger_claim *owner)
+complain_lost(struct maker *k, const struct ledger_claim *c)
 {
+	const struct ledger_claim *owner = ledger_owner(k->ledger, c->host, c->path);
+	const char *place = static_place(k, c->host), *what;
+	enum problem_code code = PROBLEM_HOST_TAKEN;
+	const char *remedy =
+		"choose another host or path; it goes to this container by itself when "
+		"the owner gives it up";
 	size_t n;
 	const struct holding *h = holdings_of(k, c, &n);
-	const char *what =
-		owner ? arena_printf(k->arena, "%s%s belongs to %s, which claimed it first",
-				c->host, c->path, group_text(k->arena, &owner->group))
-		      : arena_printf(
-				k->arena, "%s is a static route of the configuration", c->host);
+
+	if (!owner)
+		owner = ledger_host_owner(k->ledger, c->host);
+	if (place) {
+		what = arena_printf(k->arena, "%s is a static route of %s", c->host, place);
+	} else if (c->rank == CLAIM_FORBIDDEN) {
+		code = PROBLEM_HOST_FORBIDDEN;
+		what = why_forbidden(k, c);
+		remedy = "use a host of the container's own project, or change the registry";
+	} else {
+		what = arena_printf(k->arena, "%s%s belongs to %s, which %s", c->host, c->path,
+			group_text(k->arena, &owner->group),
+			owner->rank > c->rank ? "is registered" : "claimed it first");
+	}
 
 	for (size_t i = 0; i < n; i++)
-		complain(k, PROBLEM_HOST_TAKEN, h[i].member,
+		complain(k, code, h[i].member,
 			h[i].from->kind ? origin_text(k->arena, h[i].from) : NULL, c->host, what,
-			"choose another host or path; it goes to this container by itself when the "
-			"owner gives it up");
+			remedy);
+	if (c->entries && (place || strcmp(owner->group.project, k->view->name) != 0))
+		complain_entry(k, c, what);
 }
 
 static enum server_state
@@ -207,6 +235,46 @@ server_make(struct maker *k, const struct member *m, bool in_active_slot)
 	};
 }
 
+/* How well a deployment could serve: ready, ready and about to leave, not ready. */
+static int
+member_fitness(const struct maker *k, const struct member *m)
+{
+	if (member_state(m, k->settings) != SERVER_SERVING)
+		return 0;
+	return m->endpoint->leaving ? 1 : 2;
+}
+
+/* "shop-42" is newer than "shop-9". */
+static int
+member_newer(const struct member *a, const struct member *b)
+{
+	size_t x = strlen(a->slot), y = strlen(b->slot);
+
+	if (a->deployed_ms != b->deployed_ms)
+		return a->deployed_ms > b->deployed_ms ? 1 : -1;
+	if (x != y)
+		return x > y ? 1 : -1;
+	return strcmp(a->slot, b->slot);
+}
+
+/* Where deployments supersede each other: the newest of those that can serve best; NULL where they
+ * do not. */
+static const struct member *
+claim_newest(const struct maker *k, const struct holding *h, size_t n)
+{
+	const struct member *best = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct member *m = h[i].member;
+		if (!m->supersedes)
+			continue;
+		int order = best ? member_fitness(k, m) - member_fitness(k, best) : 1;
+		if (order > 0 || (order == 0 && member_newer(m, best) > 0))
+			best = m;
+	}
+	return best;
+}
+
 /* The slot that a claim's requests go to: a slot's own URL goes there, a shared one to the active
  * slot; NULL where the group has slots and none of them was ever ready. */
 static const char *
@@ -228,15 +296,26 @@ complain_no_servers(struct maker *k, const struct route *r)
 		&(struct problem){
 			.code = PROBLEM_NO_SERVERS,
 			.object = arena_printf(k->arena, "host %s%s", r->host, r->path),
-			.what = r->held ? "its last container has gone; it answers 503 for a "
-					  "while, "
-					  "then 404"
-					: "no container of it is ready; it answers 503",
-			.remedy = r->held ? "start a container for it, if it is to stay"
-					  : "see what its containers wait for",
+			.what = r->nservers ? "no container of it is ready; it answers 503"
+				: r->held   ? "its last container has gone; it answers 503 for a "
+					      "while, then 404"
+					    : "it is registered, and no container of it runs; it "
+					      "answers 503",
+			.remedy = r->nservers ? "see what its containers wait for"
+					      : "start a container for it, if it is to stay",
 			.project = k->plan->project,
 			.host = r->host,
 		});
+}
+
+/* Does the claim's traffic go where this container is? */
+static bool
+is_chosen(const struct member *m, const struct member *newest, const char *slot)
+{
+	if (!newest)
+		return slot && strcmp(m->slot, slot) == 0;
+	return m->supersedes && strcmp(m->slot, newest->slot) == 0 &&
+	       m->deployed_ms == newest->deployed_ms;
 }
 
 static void
@@ -244,7 +323,8 @@ route_add(struct maker *k, const struct ledger_claim *c)
 {
 	size_t n;
 	const struct holding *h = holdings_of(k, c, &n);
-	const char *slot = claim_slot(k, c, h, n);
+	const struct member *newest = claim_newest(k, h, n);
+	const char *slot = newest ? newest->slot : claim_slot(k, c, h, n);
 	struct server *servers = ARENA_ARRAY(k->arena, struct server, n);
 	struct route *r = &k->routes[k->nroutes++];
 
@@ -257,18 +337,19 @@ route_add(struct maker *k, const struct ledger_claim *c)
 		.branch = arena_strdup(k->arena, c->group.branch),
 		.service = arena_strdup(k->arena, c->group.service),
 		.slot = slot ? arena_strdup(k->arena, slot) : "",
-		.held = n == 0,
+		.held = n == 0 && !c->entries,
 		.nservers = n,
 		.servers = servers,
 	};
 	for (size_t i = 0; i < n; i++) {
 		const struct member *m = h[i].member;
-		servers[i] = server_make(k, m, slot && strcmp(m->slot, slot) == 0);
+		servers[i] = server_make(k, m, is_chosen(m, newest, slot));
 		r->strip = r->strip || m->strip;
 		r->sticky = r->sticky || m->sticky;
 	}
 	r->nrouted = servers_choose(servers, n);
-	if (!r->nrouted)
+	/* A slot that is registered and empty is nothing to mend. */
+	if (!r->nrouted && (n || r->held || c->kind != ROUTE_SLOT))
 		complain_no_servers(k, r);
 }
 
@@ -281,15 +362,11 @@ add_routes(struct maker *k)
 	for (const struct ledger_claim *c = claims; c; c = c->project_next)
 		n++;
 	k->routes = ARENA_ARRAY(k->arena, struct route, n);
-	for (const struct ledger_claim *c = claims; c; c = c->project_next) {
-		const struct ledger_claim *owner = ledger_owner(k->ledger, c->host, c->path);
-		if (static_find(k->settings, c->host))
-			complain_taken(k, c, NULL);
-		else if (owner == c)
+	for (const struct ledger_claim *c = claims; c; c = c->project_next)
+		if (!static_place(k, c->host) && ledger_owner(k->ledger, c->host, c->path) == c)
 			route_add(k, c);
 		else
-			complain_taken(k, c, owner ? owner : ledger_host_owner(k->ledger, c->host));
-	}
+			complain_lost(k, c);
 }
 
 static void
@@ -371,11 +448,119 @@ add_static(struct maker *k, const struct settings_static *st)
 }
 
 static void
+complain_duplicate(
+	struct maker *k, const char *place, const char *field, const char *host, const char *other)
+{
+	problem_add(&k->problems,
+		&(struct problem){
+			.code = PROBLEM_REGISTRY_DUPLICATE,
+			.object = place,
+			.field = field,
+			.what = arena_printf(k->arena, "it stands in %s, too, which counts", other),
+			.remedy = "take it out of one of them",
+			.project = k->plan->project,
+			.host = host,
+		});
+}
+
+static void
+count_static(void *arg, const struct registered_static *s)
+{
+	size_t *n = arg;
+	(void)s;
+	++*n;
+}
+
+static void
+add_registered_static(void *arg, const struct registered_static *s)
+{
+	struct maker *k = arg;
+	const struct registered_static *rival =
+		registrar_static_rival(k->view->registrar, s->route.host);
+	const char *field = arena_printf(k->arena, "static route %s", s->route.host);
+
+	if (configured_static(k->settings, s->route.host))
+		complain_duplicate(k, s->place, field, s->route.host, "the configuration");
+	else
+		add_static(k, &s->route);
+	if (rival)
+		complain_duplicate(k, rival->place, field, s->route.host, s->place);
+}
+
+static void
 add_statics(struct maker *k)
 {
-	k->routes = ARENA_ARRAY(k->arena, struct route, k->settings->nstatics);
+	size_t n = k->settings->nstatics;
+
+	registrar_each_static(k->view->registrar, count_static, &n);
+	k->routes = ARENA_ARRAY(k->arena, struct route, n);
 	for (size_t i = 0; i < k->settings->nstatics; i++)
 		add_static(k, &k->settings->statics[i]);
+	registrar_each_static(k->view->registrar, add_registered_static, k);
+}
+
+/* What is wrong with its entry, or keeps it from being followed. */
+static void
+add_entry_problems(struct maker *k)
+{
+	const struct entitlements *all = k->view->entitled;
+	const struct registered_project *p = registrar_project(k->view->registrar, k->view->name);
+	const struct registered_project *rival = registrar_rival(k->view->registrar, k->view->name);
+
+	for (size_t i = 0; all && i < all->problems.n; i++)
+		problem_add(&k->problems, &all->problems.list[i]);
+	if (rival)
+		complain_duplicate(k, rival->place,
+			arena_printf(k->arena, "project %s", text_quote(k->arena, p->name)), NULL,
+			p->place);
+}
+
+/* The registry names another slot than the one that serves. */
+static void
+complain_waiting(struct maker *k, const struct group *g, const char *wanted)
+{
+	const char *active = ledger_active(k->ledger, g);
+
+	if (!active || strcmp(wanted, active) == 0)
+		return;
+	problem_add(&k->problems,
+		&(struct problem){
+			.code = PROBLEM_SLOT_WAITING,
+			.object = group_text(k->arena, g),
+			.what = arena_printf(k->arena,
+				"the registry says that slot %s is active, and no container of it "
+				"is ready; %s serves until then",
+				wanted, active),
+			.remedy = "see what its containers wait for, or make the other slot active "
+				  "again",
+			.project = k->plan->project,
+		});
+}
+
+static bool
+has_slot(const struct member *m)
+{
+	return *m->slot && !m->supersedes;
+}
+
+/* One of each group speaks for it. */
+static bool
+is_first_of_group(const struct member *members, const struct member *m)
+{
+	for (const struct member *o = members; o != m; o = o->next)
+		if (has_slot(o) && group_equal(&o->group, &m->group))
+			return false;
+	return true;
+}
+
+static void
+add_slot_problems(struct maker *k, const struct member *members)
+{
+	for (const struct member *m = members; m; m = m->next) {
+		const char *wanted = has_slot(m) ? slot_registered(k->view, &m->group) : NULL;
+		if (wanted && is_first_of_group(members, m))
+			complain_waiting(k, &m->group, wanted);
+	}
 }
 
 /* Sorted, so that the same world gives the same bytes whatever order it was seen in. */
@@ -399,80 +584,30 @@ plan_seal(struct maker *k, const struct renderer *const renderers[PLAN_OUTPUTS])
 }
 
 struct project_plan *
-project_plan_make(const struct settings *s, const struct ledger *l, const char *project,
-	const struct member *members, const struct renderer *const renderers[PLAN_OUTPUTS])
+project_plan_make(
+	const struct project_view *v, const struct renderer *const renderers[PLAN_OUTPUTS])
 {
 	struct project_plan *plan = xcalloc(1, sizeof(*plan));
-	struct maker k = {.settings = s,
-		.ledger = l,
+	struct maker k = {.view = v,
+		.settings = v->settings,
+		.ledger = v->ledger,
 		.plan = plan,
 		.arena = &plan->arena,
 		.problems = {.arena = &plan->arena}};
 
 	plan->refs = 1;
-	plan->project = arena_strdup(k.arena, project);
-	if (strcmp(project, PROJECT_STATIC) == 0) {
+	plan->project = arena_strdup(k.arena, v->name);
+	if (strcmp(v->name, PROJECT_STATIC) == 0) {
 		add_statics(&k);
 	} else {
-		collect_holdings(&k, members);
+		collect_holdings(&k, v->members);
 		add_routes(&k);
-		for (const struct member *m = members; m; m = m->next)
+		for (const struct member *m = v->members; m; m = m->next)
 			add_member_problems(&k, m);
+		add_entry_problems(&k);
+		add_slot_problems(&k, v->members);
 		free(k.holdings);
 	}
 	plan_seal(&k, renderers);
 	return plan;
-}
-
-static bool
-server_equal(const struct server *a, const struct server *b)
-{
-	return a->state == b->state && a->routed == b->routed &&
-	       text_compare(a->url, b->url) == 0 && text_compare(a->health, b->health) == 0 &&
-	       text_compare(a->container, b->container) == 0 &&
-	       text_compare(a->container_id, b->container_id) == 0 &&
-	       text_compare(a->engine, b->engine) == 0;
-}
-
-static bool
-route_equal(const struct route *a, const struct route *b)
-{
-	if (a->kind != b->kind || a->strip != b->strip || a->sticky != b->sticky ||
-		a->held != b->held || a->nservers != b->nservers || a->nrouted != b->nrouted ||
-		strcmp(a->host, b->host) || strcmp(a->path, b->path) ||
-		strcmp(a->environment, b->environment) || strcmp(a->branch, b->branch) ||
-		strcmp(a->service, b->service) || strcmp(a->slot, b->slot))
-		return false;
-	for (size_t i = 0; i < a->nservers; i++)
-		if (!server_equal(&a->servers[i], &b->servers[i]))
-			return false;
-	return true;
-}
-
-static bool
-fragment_equal(const struct fragment *a, const struct fragment *b)
-{
-	for (size_t i = 0; i < FRAGMENT_SECTIONS; i++)
-		if (a->section[i].n != b->section[i].n ||
-			(a->section[i].n &&
-				memcmp(a->section[i].p, b->section[i].p, a->section[i].n)))
-			return false;
-	return true;
-}
-
-bool
-project_plan_equal(const struct project_plan *a, const struct project_plan *b)
-{
-	if (a->nroutes != b->nroutes || a->nproblems != b->nproblems)
-		return false;
-	for (size_t i = 0; i < a->nroutes; i++)
-		if (!route_equal(&a->routes[i], &b->routes[i]))
-			return false;
-	for (size_t i = 0; i < a->nproblems; i++)
-		if (problem_compare(&a->problems[i], &b->problems[i]) != 0)
-			return false;
-	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
-		if (!fragment_equal(&a->fragment[o], &b->fragment[o]))
-			return false;
-	return true;
 }

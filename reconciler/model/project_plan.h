@@ -3,6 +3,8 @@
 #ifndef RECONCILER_MODEL_PROJECT_PLAN_H
 #define RECONCILER_MODEL_PROJECT_PLAN_H
 
+#include "reconciler/model/covers.h"
+#include "reconciler/model/entitlement.h"
 #include "reconciler/model/ledger.h"
 #include "reconciler/model/member.h"
 #include "reconciler/model/planner.h"
@@ -11,17 +13,19 @@
 /* The project that static routes stand in; no container can be of it. */
 #define PROJECT_STATIC ""
 
-/* Where the registry does not name the active slot: the first slot seen ready is it, and stays so
- * until it has no ready container and another slot has.  Writes what it decides to the ledger. */
-void project_choose_slots(const struct settings *s, struct ledger *l, const struct member *members);
+/* All that a project's plan is made of. */
+struct project_view {
+	const struct settings *settings;
+	const struct ledger *ledger;
+	const struct registrar *registrar;
+	const struct covers *covers;
+	const char *name;
+	const struct entitlements *entitled; /* NULL: it is not registered */
+	const struct member *members; /* the head of its list; their claims stand in the ledger */
+};
 
-/* The plan of a project, with one reference.  members is the head of its list; their claims stand
- * in the ledger. */
-struct project_plan *project_plan_make(const struct settings *s, const struct ledger *l,
-	const char *project, const struct member *members,
-	const struct renderer *const renderers[PLAN_OUTPUTS]);
-
-/* Do both say the same?  (Their revisions do not count.) */
-bool project_plan_equal(const struct project_plan *a, const struct project_plan *b);
+/* The plan of a project, with one reference. */
+struct project_plan *project_plan_make(
+	const struct project_view *v, const struct renderer *const renderers[PLAN_OUTPUTS]);
 
 #endif

@@ -35,7 +35,7 @@ add_conventions(struct settings *s)
 	const struct convention **list = ARENA_ARRAY(&s->arena, const struct convention *, max);
 	for (size_t i = 0; i < max; i++) {
 		const struct convention *c = convention_find(names[i]);
-		if (c)
+		if (c && !c->deployments) /* which comes on request */
 			list[s->nconventions++] = c;
 	}
 	s->conventions = list;
@@ -55,6 +55,10 @@ settings_create(void)
 	s->probe_interval_ms = 5000;
 	s->probe_timeout_ms = 2000;
 	s->hold_ms = 60000;
+	s->registry.poll_ms = 1000;
+	s->registry.shrink_after_ms = 30000;
+	s->grace_ms = UINT64_C(48) * 3600 * 1000;
+	s->drain_ms = 30000;
 	s->traefik.name = "traefik";
 	s->traefik.nhttp = COUNT(entry_points);
 	s->traefik.http = entry_points;
@@ -70,6 +74,12 @@ settings_destroy(struct settings *s)
 		return;
 	arena_finish(&s->arena);
 	free(s);
+}
+
+bool
+settings_has_registry(const struct settings *s)
+{
+	return s->registry.directory || s->registry.postgres;
 }
 
 const struct settings_engine *

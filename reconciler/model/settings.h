@@ -79,6 +79,23 @@ struct settings_traefik {
 	const char *push; /* Traefik's API address for PUT /api/providers/rest; NULL: no push */
 };
 
+enum settings_dialect { DIALECT_AUTO, DIALECT_WAYMARK, DIALECT_CODEB };
+
+/* Where projects are registered; neither directory nor postgres: nowhere. */
+struct settings_registry {
+	const char *directory; /* NULL: none */
+	enum settings_dialect dialect; /* of the directory's files */
+	bool postgres;
+	const char *url; /* "postgres://user@host/db", or libpq's keywords; secret */
+	const char *password_file; /* NULL: what the URL says, or none */
+	const char *sql; /* one query whose rows are deployments; NULL: Waymark's own tables */
+	const char *channel; /* to LISTEN on, beside Waymark's own; NULL: none */
+	uint32_t poll_ms; /* how often somebody's tables are read where nothing notifies */
+	bool mvp; /* without Waymark's tables and sql: read the MVP backend's */
+	bool ignore_unregistered; /* unregistered: ignore */
+	uint32_t shrink_after_ms; /* how long a loss of more than half is doubted */
+};
+
 struct settings {
 	struct arena arena;
 	const char *base_domain; /* canonical */
@@ -94,6 +111,9 @@ struct settings {
 	const struct settings_engine *engines;
 	size_t nstatics;
 	const struct settings_static *statics;
+	struct settings_registry registry;
+	uint64_t grace_ms; /* slots.grace: a grace period that does not say its end */
+	uint32_t drain_ms; /* slots.drain: how long what left the registry still serves */
 	bool probe; /* probe.default: connect */
 	uint32_t probe_interval_ms;
 	uint32_t probe_timeout_ms;
@@ -105,11 +125,14 @@ struct settings {
 struct settings *settings_create(void);
 void settings_destroy(struct settings *s);
 
+/* Is there a registry at all? */
+bool settings_has_registry(const struct settings *s);
+
 /* NULL where the name is unknown. */
 const struct settings_engine *settings_engine_find(const struct settings *s, const char *name);
 
-/* Is the host one that no branch and no label gets: base_domain itself, or a reserved label directly
- * under it? */
+/* Is the host one that no branch and no label gets: base_domain itself, or a reserved label
+ * directly under it? */
 bool settings_reserves(const struct settings *s, const char *host);
 
 /* May any convention look at this label?  Others are not kept. */

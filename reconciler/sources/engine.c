@@ -24,10 +24,10 @@
 #define RELIST_MS 30000
 #define GAP_MS 500 /* between two lists, however many gaps there are */
 #define DOUBT_MS 5000
-/* On Podman 4.3 an event is not enough: its health_status may come before the state that it is about
- * (an inspect 2 ms later still said "starting" in one of ten), and in two whole test runs of three a
- * change was missed for more than a second.  So an event is followed by a list, later where that
- * costs more. */
+/* On Podman 4.3 an event is not enough: its health_status may come before the state that it is
+ * about (an inspect 2 ms later still said "starting" in one of ten), and in two whole test runs of
+ * three a change was missed for more than a second.  So an event is followed by a list, later where
+ * that costs more. */
 #define ECHO_MS 400
 #define ECHO_EACH_MS 10
 #define VERSION_TIMEOUT_MS 10000

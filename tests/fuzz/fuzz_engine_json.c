@@ -15,7 +15,11 @@ use(struct endpoint *e, const struct settings *s)
 	struct buf line = {0};
 	struct endpoint *again;
 
-	member_destroy(member_create(s, e));
+	static struct registrar *nobody;
+	if (!nobody)
+		nobody = registrar_create();
+
+	member_destroy(member_create(s, nobody, e));
 	state_print_endpoint(&line, e, e->ready_before);
 	json_auto_t *row = json_loadb(line.p, line.n, 0, NULL);
 	assert(row);

@@ -157,6 +157,14 @@ test_defaults(void **state)
 	assert_int_equal(got->probe_timeout_ms, want->probe_timeout_ms);
 	assert_int_equal(got->hold_ms, want->hold_ms);
 	assert_int_equal(got->nstatics, 0);
+	assert_false(settings_has_registry(got));
+	assert_int_equal(got->registry.dialect, want->registry.dialect);
+	assert_int_equal(got->registry.ignore_unregistered, want->registry.ignore_unregistered);
+	assert_int_equal(got->registry.shrink_after_ms, want->registry.shrink_after_ms);
+	assert_int_equal(got->registry.poll_ms, want->registry.poll_ms);
+	assert_false(got->registry.mvp);
+	assert_true(got->grace_ms == want->grace_ms);
+	assert_int_equal(got->drain_ms, want->drain_ms);
 	assert_string_equal(got->traefik.name, want->traefik.name);
 	assert_int_equal(got->traefik.nhttp, want->traefik.nhttp);
 	assert_string_equal(got->traefik.http[0], want->traefik.http[0]);
@@ -191,6 +199,8 @@ test_values(void **state)
 	assert_false(s->any_domain);
 	assert_int_equal(s->nallowed, 2);
 	assert_string_equal(s->allowed_domains[1], "myapp.kr");
+	assert_string_equal(s->registry.directory, "/opt/codeb/registry");
+	assert_false(s->registry.postgres);
 	assert_int_equal(s->nengines, 1);
 	assert_string_equal(s->engines[0].name, "app1");
 	assert_string_equal(s->engines[0].network, "codeb-main");
@@ -254,6 +264,203 @@ test_more_values(void **state)
 	assert_string_equal(s->traefik.push, "http://127.0.0.1:8080");
 	assert_string_equal(s->traefik.default_key_file, "k");
 	config_destroy(c);
+}
+
+/* Every key of `registry` and `slots`. */
+static void
+test_registry(void **state)
+{
+	(void)state;
+	setenv("DOCKER_HOST", "tcp://10.0.0.5:2375", 1); /* `engines: []` is none all the same */
+	struct config *c = load_good("registry:\n"
+				     "  directory: reg\n"
+				     "  dialect: codeb\n"
+				     "  unregistered: ignore\n"
+				     "  shrink_after: 0s\n"
+				     "  postgres:\n"
+				     "    url: postgres://way@db.local:5433/mark?sslmode=disable\n"
+				     "    password_file: /dev/null\n"
+				     "    sql: select 1\n"
+				     "    channel: Apps changed\n"
+				     "    interval: 250ms\n"
+				     "slots: {grace: 60d, drain: 5s, auto_rollback: none}\n"
+				     "engines: []\n");
+	const struct settings *s = c->settings;
+	/* Beside the configuration, which is in /tmp. */
+	assert_string_equal(s->registry.directory, "/tmp/reg");
+	assert_int_equal(s->registry.dialect, DIALECT_CODEB);
+	assert_true(s->registry.ignore_unregistered);
+	assert_int_equal(s->registry.shrink_after_ms, 0);
+	assert_true(s->registry.postgres);
+	assert_string_equal(s->registry.url, "postgres://way@db.local:5433/mark?sslmode=disable");
+	assert_string_equal(s->registry.password_file, "/dev/null");
+	assert_string_equal(s->registry.sql, "select 1");
+	assert_string_equal(s->registry.channel, "Apps changed");
+	assert_int_equal(s->registry.poll_ms, 250);
+	assert_false(s->registry.mvp);
+	assert_true(s->grace_ms == UINT64_C(60) * 24 * 3600 * 1000);
+	assert_int_equal(s->drain_ms, 5000);
+	assert_int_equal(s->nengines, 0);
+	/* With a registry there is no domain but base_domain, unless they are named. */
+	assert_false(s->any_domain);
+	assert_int_equal(s->nallowed, 0);
+	assert_int_equal(c->warnings.n, 1);
+	assert_string_equal(c->warnings.list[0].path, "slots.auto_rollback");
+	config_destroy(c);
+}
+
+/* When PostgreSQL is on, and where its URL comes from. */
+static void
+test_registry_url(void **state)
+{
+	(void)state;
+	static const char in_env[] = "postgres://env@h/e?schema=public&sslmode=require&pool_size=3";
+	static const char trimmed[] = "postgres://env@h/e?sslmode=require";
+	static const struct {
+		const char *text, *env, *want; /* NULL: off */
+		bool mvp;
+	} cases[] = {
+		{"", in_env, NULL, false},
+		{"registry: {directory: /a}\n", in_env, NULL, false},
+		{"registry: {postgres: {}}\n", in_env, trimmed, false},
+		{"registry: {postgres: }\n", in_env, trimmed, false},
+		{"registry:\n  postgres:\n", in_env, trimmed, false},
+		{"registry: {postgres: {interval: 1s}}\n", in_env, trimmed, false},
+		{"registry: {postgres: {url: 'host=a dbname=b'}}\n", in_env, "host=a dbname=b",
+			false},
+		{"registry: {postgres: {url: 'postgres://${SET}/b'}}\n", "",
+			"postgres://codi.local/b", false},
+		{"platforms: [codi, mvp]\n", in_env, trimmed, true},
+		{"platforms: mvp\n", "", NULL, true},
+		{"platforms: mvp\nregistry: {postgres: {url: 'postgres:///a'}}\n", in_env,
+			"postgres:///a", true},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		setenv("DATABASE_URL", cases[i].env, 1);
+		struct config *c = load_good(cases[i].text);
+		const struct settings_registry *g = &c->settings->registry;
+		assert_int_equal(g->postgres, cases[i].want != NULL);
+		assert_int_equal(g->mvp, cases[i].mvp);
+		if (cases[i].want)
+			assert_string_equal(g->url, cases[i].want);
+		config_destroy(c);
+	}
+}
+
+/* A password is for a file, except where the environment brings it. */
+static void
+test_registry_password(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool warned;
+	} cases[] = {
+		{"registry: {postgres: {url: 'postgres://u:sesame@h/d'}}\n", true},
+		{"registry: {postgres: {url: 'host=h password=sesame'}}\n", true},
+		{"registry: {postgres: {url: 'postgres://u:${SECRET}@h/d'}}\n", false},
+		{"registry: {postgres: {}}\n", false},
+	};
+	setenv("SECRET", "sesame", 1);
+	setenv("DATABASE_URL", "postgres://u:sesame@h/d", 1);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct config *c = load_good(cases[i].text);
+		assert_non_null(strstr(c->settings->registry.url, "sesame"));
+		assert_int_equal(c->warnings.n, cases[i].warned ? 1 : 0);
+		if (cases[i].warned)
+			assert_string_equal(c->warnings.list[0].path, "registry.postgres.url");
+		config_destroy(c);
+	}
+}
+
+/* What is wrong with a URL is said without the password in it. */
+static void
+test_registry_secrets(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *url, *why;
+	} cases[] = {
+		{"mysql://u:sesame@h/d", "begins with mysql://"},
+		{"jdbc:postgresql://u:sesame@h/d", "not a PostgreSQL URL"},
+		{"u:sesame@h/d", "not a PostgreSQL URL"},
+		{"postgres://u:sesame@me@h/d", "is no host name"},
+		{"postgres://u@h:sesame/d", "is no port"},
+		{"postgres://u:sesame/x@h/d", "is no name"},
+		{"postgres://u:sesame%zz@h/d", "not a PostgreSQL URL"},
+		{"postgres://h/d?password=sesame&%zz=1", "not a PostgreSQL URL"},
+		{"postgres://h/d?sesame", "not a PostgreSQL URL"},
+		{"password=sesame what", "not a PostgreSQL URL"},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (int k = 0; k < 2; k++) {
+			char text[256];
+			struct config_errors errors;
+			setenv(k ? "DATABASE_URL" : "WAYMARK_REGISTRY_POSTGRES_URL", cases[i].url,
+				1);
+			snprintf(text, sizeof(text), "registry: {postgres: }\n");
+			assert_null(load_text(text, strlen(text), &errors));
+			assert_int_equal(errors.n, 1);
+			assert_string_equal(errors.list[0].file, "environment");
+			if (!strstr(errors.list[0].what, cases[i].why))
+				fail_msg("%s: %s", cases[i].url, errors.list[0].what);
+			assert_null(strstr(errors.list[0].what, "sesame"));
+			assert_null(strstr(errors.list[0].remedy, "sesame"));
+			config_errors_finish(&errors);
+			unsetenv("DATABASE_URL");
+			unsetenv("WAYMARK_REGISTRY_POSTGRES_URL");
+		}
+}
+
+/* url_file and sql_file stand beside the configuration, and blanks around what they hold do not
+ * count. */
+static void
+test_registry_files(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/edge_config.XXXXXX";
+	struct buf url = {0}, sql = {0}, yaml = {0};
+	struct config_errors errors;
+	static const char text[] = "registry: {postgres: {url_file: pg.url, sql_file: apps.sql}}";
+	assert_non_null(mkdtemp(dir));
+	buf_addf(&url, "%s/pg.url", dir);
+	buf_addf(&sql, "%s/apps.sql", dir);
+	buf_addf(&yaml, "%s/waymark.yaml", dir);
+	file_write(yaml.p, text, strlen(text));
+
+	assert_null(config_load(yaml.p, &errors));
+	assert_int_equal(errors.n, 2);
+	assert_non_null(strstr(errors.list[0].what, url.p));
+	assert_non_null(strstr(errors.list[0].what, "No such file"));
+	assert_non_null(strstr(errors.list[1].what, sql.p));
+	config_errors_finish(&errors);
+
+	file_write(url.p, "postgres://u:sesame@h:x/d\n", 26);
+	file_write(sql.p, " \n", 2);
+	assert_null(config_load(yaml.p, &errors));
+	assert_int_equal(errors.n, 2);
+	assert_non_null(strstr(errors.list[0].what, "is no port"));
+	assert_null(strstr(errors.list[0].what, "sesame"));
+	assert_non_null(strstr(errors.list[1].what, "is empty"));
+	config_errors_finish(&errors);
+
+	file_write(url.p, "postgres://u:sesame@h/d\n", 24);
+	file_write(sql.p, "select 1;\n", 10);
+	struct config *c = config_load(yaml.p, &errors);
+	assert_non_null(c);
+	assert_string_equal(c->settings->registry.url, "postgres://u:sesame@h/d");
+	assert_string_equal(c->settings->registry.sql, "select 1;");
+	assert_int_equal(c->warnings.n, 0);
+	config_errors_finish(&errors);
+	config_destroy(c);
+
+	unlink(url.p);
+	unlink(sql.p);
+	unlink(yaml.p);
+	rmdir(dir);
+	buf_finish(&url);
+	buf_finish(&sql);
+	buf_finish(&yaml);
 }
 
 static void
@@ -343,6 +550,10 @@ test_environment(void **state)
 	setenv("WAYMARK_TRAEFIK_HTTPS", "tls", 1);
 	setenv("WAYMARK_TRAEFIK_TLS_RESOLVER", "le", 1);
 	setenv("WAYMARK_URLS_STAGING", "{project}.s.{base}", 1);
+	setenv("WAYMARK_REGISTRY_DIRECTORY", "reg", 1);
+	setenv("WAYMARK_REGISTRY_DIALECT", "waymark", 1);
+	setenv("WAYMARK_REGISTRY_POSTGRES_URL", "postgres:///p", 1);
+	setenv("WAYMARK_SLOTS_GRACE", "1h", 1);
 	setenv("BASE_DOMAIN", "env.local", 1);
 	setenv("DOCKER_HOST", "tcp://10.0.0.5:2375", 1);
 	struct config *c = load_good("listen: 127.0.0.1:2\n"
@@ -363,6 +574,11 @@ test_environment(void **state)
 	assert_string_equal(s->traefik.https[0], "tls");
 	assert_string_equal(s->traefik.resolver, "le");
 	assert_string_equal(s->urls.staging, "{project}.s.{base}");
+	assert_string_equal(s->registry.directory, "reg");
+	assert_int_equal(s->registry.dialect, DIALECT_WAYMARK);
+	assert_true(s->registry.postgres);
+	assert_string_equal(s->registry.url, "postgres:///p");
+	assert_int_equal(s->grace_ms, 3600000);
 	assert_string_equal(s->base_domain, "env.local");
 	assert_string_equal(s->engines[0].name, "local");
 	assert_string_equal(s->engines[0].host, "tcp://10.0.0.5:2375");
@@ -555,6 +771,11 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup(test_defaults, clean_environment),
 		cmocka_unit_test_setup(test_values, clean_environment),
 		cmocka_unit_test_setup(test_more_values, clean_environment),
+		cmocka_unit_test_setup(test_registry, clean_environment),
+		cmocka_unit_test_setup(test_registry_url, clean_environment),
+		cmocka_unit_test_setup(test_registry_password, clean_environment),
+		cmocka_unit_test_setup(test_registry_secrets, clean_environment),
+		cmocka_unit_test_setup(test_registry_files, clean_environment),
 		cmocka_unit_test_setup(test_merged_values, clean_environment),
 		cmocka_unit_test_setup(test_conventions, clean_environment),
 		cmocka_unit_test_setup(test_variables, clean_environment),

@@ -1,4 +1,5 @@
-/* The state on disk: what was noted comes back, a torn line does not, and only one Waymark has it. */
+/* The state on disk: what was noted comes back, a torn line does not, and only one Waymark has it.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,8 +70,7 @@ on_print_all(void *arg, struct buf *lines)
 static struct state *
 open_state(struct seen *s, uv_loop_t *loop)
 {
-	const struct state_owner owner = {
-		on_endpoint, on_gone, on_source, on_row, on_print_all, s};
+	const struct state_owner owner = {on_endpoint, on_gone, on_source, on_row, on_print_all, s};
 	struct state *state = NULL;
 	struct err e;
 	assert_int_equal(state_open(loop, s->dir, &owner, &state, &e), 0);
@@ -124,7 +124,9 @@ what_was_noted_comes_back(void **state)
 	uv_loop_t loop;
 	uv_loop_init(&loop);
 	struct state *st = open_state(s, &loop);
-	struct endpoint *e = box_endpoint(&(struct box){.id = "a", .run = "r1", .health = HEALTH_HEALTHY,
+	struct endpoint *e = box_endpoint(&(struct box){.id = "a",
+		.run = "r1",
+		.health = HEALTH_HEALTHY,
 		.labels = {"waymark.project", "shöp \"1\""}});
 	struct buf all = {0};
 	state_print_source(&all, "app1");
@@ -222,8 +224,7 @@ static void
 one_waymark_has_it(void **state)
 {
 	struct seen *s = *state;
-	const struct state_owner owner = {
-		on_endpoint, on_gone, on_source, on_row, on_print_all, s};
+	const struct state_owner owner = {on_endpoint, on_gone, on_source, on_row, on_print_all, s};
 	uv_loop_t loop;
 	struct state *second;
 	struct err e;

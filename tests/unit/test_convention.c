@@ -396,7 +396,7 @@ test_table(void **state)
 				assert_int_equal(
 					convention_pattern_check(c->rules[i].text, NULL), 0);
 	}
-	assert_int_equal(conventions, 4);
+	assert_int_equal(conventions, 5);
 	assert_null(convention_find("none"));
 	for (int f = 0; f < FIELD_COUNT; f++)
 		assert_int_equal(

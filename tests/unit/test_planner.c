@@ -61,7 +61,8 @@ route_at(struct stage *s, const char *host, const char *path)
 		for (size_t i = 0; i < s->now->chunks[c]->n; i++) {
 			const struct project_plan *p = s->now->chunks[c]->plan[i];
 			for (size_t k = 0; k < p->nroutes; k++)
-				if (!strcmp(p->routes[k].host, host) && !strcmp(p->routes[k].path, path))
+				if (!strcmp(p->routes[k].host, host) &&
+					!strcmp(p->routes[k].path, path))
 					return &p->routes[k];
 		}
 	return NULL;
@@ -96,7 +97,8 @@ static void
 starting_answers_503_not_404(void **state)
 {
 	struct stage *s = *state;
-	BOX(s->planner, .id = "a", .health = HEALTH_STARTING, .labels = {"waymark.project", "shop"});
+	BOX(s->planner, .id = "a", .health = HEALTH_STARTING,
+		.labels = {"waymark.project", "shop"});
 	const char *text = look(s, 1);
 	assert_int_equal(route_at(s, "shop.test", "")->nrouted, 0);
 	assert_int_equal(count(text, "! no-servers"), 1);
@@ -105,7 +107,8 @@ starting_answers_503_not_404(void **state)
 	BOX(s->planner, .id = "a", .health = HEALTH_HEALTHY, .labels = {"waymark.project", "shop"});
 	look(s, 2);
 	assert_int_equal(route_at(s, "shop.test", "")->nrouted, 1);
-	BOX(s->planner, .id = "a", .health = HEALTH_UNHEALTHY, .labels = {"waymark.project", "shop"});
+	BOX(s->planner, .id = "a", .health = HEALTH_UNHEALTHY,
+		.labels = {"waymark.project", "shop"});
 	assert_int_equal(count(look(s, 3), "! unhealthy"), 1);
 	assert_int_equal(route_at(s, "shop.test", "")->nrouted, 0);
 }
@@ -188,9 +191,12 @@ static void
 one_look_goes_by_age_then_id(void **state)
 {
 	struct stage *s = *state;
-	BOX(s->planner, .id = "c", .created = 5, .labels = {"waymark.project", "pc", "waymark.host", "h.own"});
-	BOX(s->planner, .id = "b", .created = 4, .labels = {"waymark.project", "pb", "waymark.host", "h.own"});
-	BOX(s->planner, .id = "a", .created = 4, .labels = {"waymark.project", "pa", "waymark.host", "h.own"});
+	BOX(s->planner, .id = "c", .created = 5,
+		.labels = {"waymark.project", "pc", "waymark.host", "h.own"});
+	BOX(s->planner, .id = "b", .created = 4,
+		.labels = {"waymark.project", "pb", "waymark.host", "h.own"});
+	BOX(s->planner, .id = "a", .created = 4,
+		.labels = {"waymark.project", "pa", "waymark.host", "h.own"});
 	look(s, 1);
 	assert_string_equal(route_at(s, "h.own", "")->project, "pa");
 }
@@ -200,12 +206,14 @@ project_may_split_a_host_by_path(void **state)
 {
 	struct stage *s = *state;
 	BOX(s->planner, .id = "f", .health = HEALTH_HEALTHY,
-		.labels = {"waymark.project", "app", "waymark.service", "front", "waymark.host", "app.own"});
+		.labels = {"waymark.project", "app", "waymark.service", "front", "waymark.host",
+			"app.own"});
 	BOX(s->planner, .id = "b", .ip = "10.0.0.2", .health = HEALTH_HEALTHY,
-		.labels = {"waymark.project", "app", "waymark.service", "back", "waymark.host", "app.own",
-			"waymark.path", "/api/"});
+		.labels = {"waymark.project", "app", "waymark.service", "back", "waymark.host",
+			"app.own", "waymark.path", "/api/"});
 	BOX(s->planner, .id = "x", .created = 2000, .health = HEALTH_HEALTHY,
-		.labels = {"waymark.project", "thief", "waymark.host", "app.own", "waymark.path", "/x"});
+		.labels = {"waymark.project", "thief", "waymark.host", "app.own", "waymark.path",
+			"/x"});
 	const char *text = look(s, 1);
 	assert_string_equal(route_at(s, "app.own", "")->service, "front");
 	assert_string_equal(route_at(s, "app.own", "/api")->service, "back");
@@ -218,11 +226,13 @@ a_live_service_beats_a_held_one_of_its_project(void **state)
 {
 	struct stage *s = *state;
 	BOX(s->planner, .id = "w", .health = HEALTH_HEALTHY,
-		.labels = {"waymark.project", "app", "waymark.service", "web", "waymark.host", "app.own"});
+		.labels = {"waymark.project", "app", "waymark.service", "web", "waymark.host",
+			"app.own"});
 	look(s, 1);
 	planner_remove(s->planner, "app1", "w");
 	BOX(s->planner, .id = "v", .health = HEALTH_HEALTHY,
-		.labels = {"waymark.project", "app", "waymark.service", "web2", "waymark.host", "app.own"});
+		.labels = {"waymark.project", "app", "waymark.service", "web2", "waymark.host",
+			"app.own"});
 	look(s, 2);
 	assert_string_equal(route_at(s, "app.own", "")->service, "web2");
 	assert_int_equal(route_at(s, "app.own", "")->nrouted, 1);
@@ -239,8 +249,10 @@ static void
 equal_branches_get_urls_of_their_own(void **state)
 {
 	struct stage *s = *state;
-	BOX(s->planner, .id = "a", .created = 1, .labels = {"waymark.project", "app", "waymark.branch", "feature/x"});
-	BOX(s->planner, .id = "b", .created = 2, .labels = {"waymark.project", "app", "waymark.branch", "feature-x"});
+	BOX(s->planner, .id = "a", .created = 1,
+		.labels = {"waymark.project", "app", "waymark.branch", "feature/x"});
+	BOX(s->planner, .id = "b", .created = 2,
+		.labels = {"waymark.project", "app", "waymark.branch", "feature-x"});
 	look(s, 1);
 	assert_string_equal(route_at(s, "app-preview-feature-x.test", "")->branch, "feature/x");
 	assert_int_equal(s->now->nroutes, 2);
@@ -286,7 +298,8 @@ slots_never_mix(void **state)
 	look(s, 2);
 	assert_string_equal(route_at(s, "app.test", "")->slot, "blue");
 	assert_int_equal(route_at(s, "app.test", "")->nrouted, 1);
-	assert_string_equal(route_at(s, "app-production-green.test", "")->servers[0].container_id, "a");
+	assert_string_equal(
+		route_at(s, "app-production-green.test", "")->servers[0].container_id, "a");
 	assert_int_equal(route_at(s, "app-production-green.test", "")->nrouted, 1);
 
 	BOX(s->planner, .id = "b", .ip = "10.0.0.2", .health = HEALTH_UNHEALTHY,
@@ -309,12 +322,17 @@ bad_labels_are_one_problem_each(void **state)
 		{"waymark.port", "abc", "label-invalid: container a on app1: label waymark.port"},
 		{"waymark.port", "0", "label-invalid: container a on app1: label waymark.port"},
 		{"waymark.port", "65536", "label-invalid: container a on app1: label waymark.port"},
-		{"waymark.host", "x`) || Host(`y", "host-invalid: container a on app1: label waymark.host"},
-		{"waymark.host", "{$HOME}", "host-invalid: container a on app1: label waymark.host"},
+		{"waymark.host", "x`) || Host(`y",
+			"host-invalid: container a on app1: label waymark.host"},
+		{"waymark.host", "{$HOME}",
+			"host-invalid: container a on app1: label waymark.host"},
 		{"waymark.path", "/a b", "label-invalid: container a on app1: label waymark.path"},
-		{"waymark.scheme", "ftp", "label-invalid: container a on app1: label waymark.scheme"},
-		{"waymark.sticky", "perhaps", "label-invalid: container a on app1: label waymark.sticky"},
-		{"waymark.environment", "Prod", "label-invalid: container a on app1: label waymark.environment"},
+		{"waymark.scheme", "ftp",
+			"label-invalid: container a on app1: label waymark.scheme"},
+		{"waymark.sticky", "perhaps",
+			"label-invalid: container a on app1: label waymark.sticky"},
+		{"waymark.environment", "Prod",
+			"label-invalid: container a on app1: label waymark.environment"},
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		BOX(s->planner, .id = "a", .health = HEALTH_HEALTHY,
@@ -324,7 +342,9 @@ bad_labels_are_one_problem_each(void **state)
 		assert_non_null(strstr(text, bad[i].says));
 	}
 	BOX(s->planner, .id = "a", .health = HEALTH_HEALTHY, .labels = {"waymark.project", "🚀"});
-	assert_int_equal(count(look(s, 50), "! label-invalid: container a on app1: label waymark.project"), 1);
+	assert_int_equal(
+		count(look(s, 50), "! label-invalid: container a on app1: label waymark.project"),
+		1);
 }
 
 static void
@@ -388,7 +408,8 @@ many_projects_stay_sorted(void **state)
 	char id[16];
 	for (unsigned i = 0; i < 1000; i++) {
 		snprintf(id, sizeof(id), "p%03u", (i * 7919) % 1000);
-		BOX(s->planner, .id = id, .health = HEALTH_HEALTHY, .labels = {"waymark.project", id});
+		BOX(s->planner, .id = id, .health = HEALTH_HEALTHY,
+			.labels = {"waymark.project", id});
 		if (i % 10 == 0)
 			look(s, i + 1);
 	}
@@ -418,7 +439,8 @@ put_projects(struct stage *s, unsigned from, unsigned step, unsigned n)
 	char id[16];
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(id, sizeof(id), "p%05u", from + i * step);
-		BOX(s->planner, .id = id, .health = HEALTH_HEALTHY, .labels = {"waymark.project", id});
+		BOX(s->planner, .id = id, .health = HEALTH_HEALTHY,
+			.labels = {"waymark.project", id});
 	}
 }
 
@@ -463,7 +485,8 @@ static void
 ledger_survives_a_restart(void **state)
 {
 	struct stage *s = *state;
-	BOX(s->planner, .id = "a", .created = 9, .labels = {"waymark.project", "one", "waymark.host", "h.own"});
+	BOX(s->planner, .id = "a", .created = 9,
+		.labels = {"waymark.project", "one", "waymark.host", "h.own"});
 	look(s, 1);
 	struct buf lines = {0};
 	ledger_print(s->ledger, &lines);
@@ -474,8 +497,10 @@ ledger_survives_a_restart(void **state)
 		assert_int_equal(ledger_load(l, row, NULL), 0);
 	}
 	struct planner *p = planner_create(s->settings, l, renderers);
-	BOX(p, .id = "0", .created = 1, .labels = {"waymark.project", "two", "waymark.host", "h.own"});
-	BOX(p, .id = "a", .created = 9, .labels = {"waymark.project", "one", "waymark.host", "h.own"});
+	BOX(p, .id = "0", .created = 1,
+		.labels = {"waymark.project", "two", "waymark.host", "h.own"});
+	BOX(p, .id = "a", .created = 9,
+		.labels = {"waymark.project", "one", "waymark.host", "h.own"});
 	s->now = planner_step(p, 5);
 	assert_string_equal(route_at(s, "h.own", "")->project, "one");
 	planner_destroy(p);

@@ -39,7 +39,8 @@ box_endpoint(const struct box *b)
 	e->health = b->health;
 	e->leaving = b->leaving;
 	e->withheld = b->withheld;
-	*n = (struct endpoint_network){"bridge", arena_strdup(a, b->ip ? b->ip : "172.17.0.9"), NULL};
+	*n = (struct endpoint_network){
+		"bridge", arena_strdup(a, b->ip ? b->ip : "172.17.0.9"), NULL};
 	e->networks = n;
 	e->nnetworks = 1;
 	if (!b->ports[0])
@@ -75,8 +76,8 @@ world_print(const struct snapshot *s, struct buf *b)
 			for (size_t k = 0; k < p->nroutes; k++) {
 				const struct route *r = &p->routes[k];
 				buf_addf(b, "%s%s %s %s/%s/%s/%s slot=%s held=%d", r->host, r->path,
-					route_kind_text(r->kind), p->project, r->environment, r->branch,
-					r->service, r->slot, r->held);
+					route_kind_text(r->kind), p->project, r->environment,
+					r->branch, r->service, r->slot, r->held);
 				for (size_t j = 0; j < r->nservers; j++)
 					buf_addf(b, " %s%s:%s", r->servers[j].routed ? "+" : "-",
 						r->servers[j].url ? r->servers[j].url : "?",
@@ -85,7 +86,8 @@ world_print(const struct snapshot *s, struct buf *b)
 			}
 			for (size_t k = 0; k < p->nproblems; k++)
 				buf_addf(b, "! %s: %s: %s: %s; %s\n",
-					problem_code_text(p->problems[k].code), p->problems[k].object,
+					problem_code_text(p->problems[k].code),
+					p->problems[k].object,
 					p->problems[k].field ? p->problems[k].field : "-",
 					p->problems[k].what, p->problems[k].remedy);
 			for (size_t o = 0; o < PLAN_OUTPUTS; o++)

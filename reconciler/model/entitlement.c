@@ -1,0 +1,229 @@
+#include "reconciler/model/entitlement.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "reconciler/model/host.h"
+#include "reconciler/model/url.h"
+
+/* Entitlements while they are made. */
+struct maker {
+	const struct settings *settings;
+	const struct registered_project *entry;
+	struct entitlements *made;
+	struct arena scratch;
+};
+
+bool
+host_is_allowed(const struct settings *s, const char *host)
+{
+	if (s->any_domain || host_is_under(host, s->base_domain))
+		return true;
+	for (size_t i = 0; i < s->nallowed; i++)
+		if (host_is_under(host, s->allowed_domains[i]))
+			return true;
+	return false;
+}
+
+static bool
+deployment_names(const struct registered_deployment *d, const char *host)
+{
+	for (size_t i = 0; i < d->nhosts; i++)
+		if (strcmp(d->hosts[i], host) == 0)
+			return true;
+	return false;
+}
+
+enum route_kind
+deployment_host_kind(const struct settings *s, const struct registered_project *p, const char *host,
+	const char *branch)
+{
+	size_t n;
+
+	if (!host_is_directly_under(host, s->base_domain, &n))
+		return *branch ? ROUTE_PREVIEW : ROUTE_PRODUCTION;
+	for (size_t i = 0; i < p->ndeployments; i++) {
+		const struct registered_deployment *d = &p->deployments[i];
+		if (d->container && strlen(d->container) == n &&
+			memcmp(d->container, host, n) == 0 && deployment_names(d, host))
+			return ROUTE_SLOT;
+	}
+	return *branch ? ROUTE_PREVIEW : ROUTE_PRODUCTION;
+}
+
+const char *
+deployment_environment(const struct registered_deployment *d)
+{
+	return *d->branch ? "preview" : d->environment;
+}
+
+static void
+complain(struct maker *k, enum problem_code code, const char *field, const char *host,
+	const char *what, const char *remedy)
+{
+	problem_add(&k->made->problems, &(struct problem){.code = code,
+						.object = k->entry->place,
+						.field = field,
+						.what = what,
+						.remedy = remedy,
+						.project = k->entry->name,
+						.host = host});
+}
+
+static bool
+is_there(const struct entitlements *e, const struct entitlement *want)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (strcmp(e->list[i].host, want->host) == 0 &&
+			strcmp(e->list[i].slot, want->slot) == 0 &&
+			group_equal(&e->list[i].group, &want->group))
+			return true;
+	return false;
+}
+
+static void
+add(struct maker *k, struct entitlement want)
+{
+	struct entitlements *e = k->made;
+
+	if (is_there(e, &want))
+		return;
+	if (e->n == e->cap) {
+		e->cap = e->cap ? e->cap * 2 : 4;
+		e->list = xrealloc(e->list, e->cap * sizeof(*e->list));
+	}
+	want.host = arena_strdup(&e->arena, want.host);
+	want.slot = arena_strdup(&e->arena, want.slot);
+	want.field = arena_strdup(&e->arena, want.field);
+	want.group = (struct group){
+		arena_strdup(&e->arena, want.group.project),
+		arena_strdup(&e->arena, want.group.environment),
+		arena_strdup(&e->arena, want.group.branch),
+		"",
+	};
+	e->list[e->n++] = want;
+}
+
+/* The host by the URL templates, of a group or of one of its slots. */
+static void
+add_derived(struct maker *k, const struct group *g, const char *slot)
+{
+	const struct url_parts parts = {.project = g->project,
+		.environment = g->environment,
+		.branch = g->branch,
+		.slot = slot};
+	const char *host, *field;
+	struct err e;
+
+	field = arena_printf(
+		&k->scratch, "project %s, environment %s", k->entry->name, g->environment);
+	if (url_host(&k->scratch, k->settings, &parts, &host, &e) < 0)
+		complain(k, PROBLEM_HOST_INVALID, field, NULL, e.text,
+			"shorten the names it is made of, or the template under `urls`");
+	else if (settings_reserves(k->settings, host))
+		complain(k, PROBLEM_HOST_RESERVED, field, host,
+			arena_printf(&k->scratch, "%s is reserved", host),
+			"give the project another name, or list the host under its domains");
+	else
+		add(k, (struct entitlement){.host = host,
+			       .group = *g,
+			       .slot = slot,
+			       .kind = *slot       ? ROUTE_SLOT
+				       : *g->branch ? ROUTE_PREVIEW
+						    : ROUTE_PRODUCTION,
+			       .derived = true,
+			       .covers = !*slot});
+}
+
+/* An environment `preview` is what branches are made by, and has no host of its own. */
+static void
+add_environment(struct maker *k, const struct registered_environment *e)
+{
+	const struct group g = {k->entry->name, e->name, "", ""};
+
+	if (strcmp(e->name, "preview") == 0)
+		return;
+	add_derived(k, &g, "");
+	for (size_t i = 0; i < e->nslots; i++)
+		if (e->slot[i].state != SLOT_EMPTY)
+			add_derived(k, &g, e->slot[i].name);
+}
+
+static void
+add_domain(struct maker *k, const struct registered_domain *d)
+{
+	const struct group g = {k->entry->name, "production", "", ""};
+
+	if (host_is_allowed(k->settings, d->host)) {
+		add(k, (struct entitlement){.host = d->host,
+			       .group = g,
+			       .slot = "",
+			       .kind = ROUTE_PRODUCTION,
+			       .covers = strcmp(d->host, k->settings->base_domain) != 0,
+			       .field = d->field});
+		return;
+	}
+	complain(k, PROBLEM_HOST_FORBIDDEN, d->field, d->host,
+		arena_printf(&k->scratch, "%s is neither under %s nor under an allowed domain", d->host,
+			k->settings->base_domain),
+		"add its domain to `allowed_domains` in the configuration, or take it out");
+}
+
+static void
+add_deployment(struct maker *k, const struct registered_deployment *d)
+{
+	const struct group g = {k->entry->name, deployment_environment(d), d->branch, ""};
+
+	if (d->status == DEPLOYMENT_RUNNING)
+		add_derived(k, &g, "");
+	if (d->status != DEPLOYMENT_RUNNING && d->status != DEPLOYMENT_STANDBY)
+		return;
+	for (size_t i = 0; i < d->nhosts; i++) {
+		if (host_is_allowed(k->settings, d->hosts[i])) {
+			add(k, (struct entitlement){.host = d->hosts[i],
+				       .group = g,
+				       .slot = "",
+				       .kind = deployment_host_kind(
+					       k->settings, k->entry, d->hosts[i], d->branch),
+				       .covers = strcmp(d->hosts[i], k->settings->base_domain) != 0,
+				       .field = "hosts"});
+			continue;
+		}
+		complain(k, PROBLEM_HOST_FORBIDDEN,
+			arena_printf(&k->scratch, "project %s, hosts", k->entry->name), d->hosts[i],
+			arena_printf(&k->scratch,
+				"%s is neither under %s nor under an allowed domain", d->hosts[i],
+				k->settings->base_domain),
+			"add its domain to `allowed_domains` in the configuration, or take it out");
+	}
+}
+
+struct entitlements *
+entitlements_create(const struct settings *s, const struct registered_project *p)
+{
+	struct entitlements *e = xcalloc(1, sizeof(*e));
+	struct maker k = {.settings = s, .entry = p, .made = e};
+	const struct registered_environment production = {.name = "production"};
+
+	e->problems.arena = &e->arena;
+	if (!p->lists_environments && !p->nenvironments)
+		add_environment(&k, &production);
+	for (size_t i = 0; i < p->nenvironments; i++)
+		add_environment(&k, &p->environments[i]);
+	for (size_t i = 0; i < p->ndomains; i++)
+		add_domain(&k, &p->domains[i]);
+	for (size_t i = 0; i < p->ndeployments; i++)
+		add_deployment(&k, &p->deployments[i]);
+	arena_finish(&k.scratch);
+	return e;
+}
+
+void
+entitlements_destroy(struct entitlements *e)
+{
+	if (!e)
+		return;
+	arena_finish(&e->arena);
+	free(e->list);
+	free(e);
+}

@@ -1,0 +1,55 @@
+/* ledger_inside.h - the ledger's rows, for ledger.c, which keeps them, and ledger_rows.c, which prints
+ * and reads them.  For nobody else. */
+#ifndef RECONCILER_MODEL_LEDGER_INSIDE_H
+#define RECONCILER_MODEL_LEDGER_INSIDE_H
+
+#include <uthash.h>
+
+#include "reconciler/model/ledger.h"
+
+enum row_kind { ROW_CLAIM, ROW_BRANCH, ROW_ACTIVE };
+
+/* What a key is made of: the first four name a group. */
+enum part { PROJECT, ENVIRONMENT, BRANCH, SERVICE, HOST, PATH, SLOT, PARTS };
+
+struct row {
+	UT_hash_handle hh;
+	enum row_kind kind;
+	char *key; /* the kind and the parts, each part with its NUL */
+	const char *part[PARTS]; /* into the key */
+	struct ledger_claim claim; /* ROW_CLAIM */
+	char *value; /* ROW_BRANCH: the plain host; ROW_ACTIVE: the slot */
+	bool suffixed; /* ROW_BRANCH */
+};
+
+/* The head of a list of claims, by project or by host.  Hosts stand in a tree of domains besides, in
+ * which those above a host have heads, too, be there claims on them or not. */
+struct head {
+	UT_hash_handle hh;
+	char *name;
+	struct ledger_claim *first;
+	struct head *above, *below; /* the domain that it is in; the first that is in it */
+	struct head *prev, *next; /* in that domain */
+};
+
+struct ledger {
+	struct row *rows;
+	struct head *hosts;
+	struct head *projects;
+	uint64_t next;
+	struct buf changes;
+};
+
+/* NULL where there is none. */
+struct row *ledger_row_find(
+	const struct ledger *l, enum row_kind kind, const char *const part[PARTS]);
+struct row *ledger_row_add(struct ledger *l, enum row_kind kind, const char *const part[PARTS]);
+void ledger_row_free(struct row *row);
+struct row *ledger_claim_add(
+	struct ledger *l, const char *const part[PARTS], enum route_kind kind);
+void ledger_claim_unlink(struct ledger *l, struct ledger_claim *c);
+
+/* {"row":"claim","project":"shop",…}; a row that went has "gone":true and no more than its key. */
+void ledger_print_row(const struct row *row, bool went, struct buf *b);
+
+#endif

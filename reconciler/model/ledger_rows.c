@@ -1,0 +1,152 @@
+/* The ledger's rows as lines of JSON, and back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reconciler/base/arena.h"
+#include "reconciler/model/ledger_inside.h"
+
+static const char *const row_text[] = {"claim", "branch", "active"};
+
+static const char *const part_text[] = {
+	"project", "environment", "branch", "service", "host", "path", "slot"};
+
+void
+ledger_print_row(const struct row *row, bool went, struct buf *b)
+{
+	buf_addf(b, "{\"row\":\"%s\"", row_text[row->kind]);
+	for (size_t i = 0; i < PARTS; i++) {
+		if (!*row->part[i])
+			continue;
+		buf_addf(b, ",\"%s\":", part_text[i]);
+		buf_json(b, row->part[i]);
+	}
+	if (went) {
+		buf_adds(b, ",\"gone\":true");
+	} else if (row->kind == ROW_CLAIM) {
+		buf_addf(b, ",\"kind\":\"%s\",\"first\":%llu,\"project_first\":%llu",
+			route_kind_text(row->claim.kind), (unsigned long long)row->claim.first,
+			(unsigned long long)row->claim.project_first);
+		if (row->claim.derived)
+			buf_adds(b, ",\"derived\":true");
+		if (row->claim.gone_ms)
+			buf_addf(b, ",\"gone_ms\":%llu", (unsigned long long)row->claim.gone_ms);
+	} else {
+		buf_adds(b, ",\"value\":");
+		buf_json(b, row->value);
+		if (row->suffixed)
+			buf_adds(b, ",\"suffixed\":true");
+	}
+	buf_adds(b, "}\n");
+}
+
+static int
+row_compare(const void *a, const void *b)
+{
+	const struct row *x = *(struct row *const *)a, *y = *(struct row *const *)b;
+	size_t n = x->hh.keylen < y->hh.keylen ? x->hh.keylen : y->hh.keylen;
+	int order = memcmp(x->key, y->key, n);
+	return order ? order : (x->hh.keylen > y->hh.keylen) - (x->hh.keylen < y->hh.keylen);
+}
+
+void
+ledger_print(const struct ledger *l, struct buf *lines)
+{
+	size_t n = 0;
+	struct row **sorted = xmalloc(HASH_COUNT(l->rows) * sizeof(struct row *));
+	struct row *row, *tmp;
+
+	HASH_ITER(hh, l->rows, row, tmp)
+	sorted[n++] = row;
+	qsort(sorted, n, sizeof(struct row *), row_compare);
+	for (size_t i = 0; i < n; i++)
+		ledger_print_row(sorted[i], false, lines);
+	free(sorted);
+}
+
+static int
+row_kind_find(const char *text)
+{
+	for (int i = 0; text && i <= ROW_ACTIVE; i++)
+		if (strcmp(row_text[i], text) == 0)
+			return i;
+	return -1;
+}
+
+static int
+route_kind_find(const char *text)
+{
+	for (int i = 0; text && i <= ROUTE_STATIC; i++)
+		if (strcmp(route_kind_text((enum route_kind)i), text) == 0)
+			return i;
+	return -1;
+}
+
+static uint64_t
+number_member(const json_t *o, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(o, name));
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static int
+claim_load(struct ledger *l, const json_t *o, struct row *row, const char *const part[PARTS],
+	struct err *reterr)
+{
+	int kind = route_kind_find(json_string_value(json_object_get(o, "kind")));
+	uint64_t first = number_member(o, "first");
+
+	if (kind < 0 || !first || !*part[HOST])
+		return err_set(reterr, EINVAL, "a claim needs host, kind and first");
+	if (!row)
+		row = ledger_claim_add(l, part, (enum route_kind)kind);
+	row->claim.kind = (enum route_kind)kind;
+	row->claim.first = first;
+	row->claim.project_first = number_member(o, "project_first");
+	if (!row->claim.project_first || row->claim.project_first > first)
+		row->claim.project_first = first;
+	row->claim.gone_ms = number_member(o, "gone_ms");
+	row->claim.derived = json_is_true(json_object_get(o, "derived"));
+	if (first >= l->next)
+		l->next = first + 1;
+	return 0;
+}
+
+int
+ledger_load(struct ledger *l, const json_t *o, struct err *reterr)
+{
+	const char *part[PARTS];
+	int kind = row_kind_find(json_string_value(json_object_get(o, "row")));
+	if (kind < 0)
+		return err_set(reterr, EINVAL, "not a row of the ledger");
+	for (size_t i = 0; i < PARTS; i++) {
+		part[i] = json_string_value(json_object_get(o, part_text[i]));
+		if (!part[i])
+			part[i] = "";
+	}
+	if (!*part[PROJECT])
+		return err_set(reterr, EINVAL, "a row needs a project");
+
+	struct row *row = ledger_row_find(l, (enum row_kind)kind, part);
+	if (json_is_true(json_object_get(o, "gone"))) {
+		if (row && row->kind == ROW_CLAIM)
+			ledger_claim_unlink(l, &row->claim);
+		if (row) {
+			HASH_DEL(l->rows, row);
+			ledger_row_free(row);
+		}
+		return 0;
+	}
+	if (kind == ROW_CLAIM)
+		return claim_load(l, o, row, part, reterr);
+
+	const char *value = json_string_value(json_object_get(o, "value"));
+	if (!value)
+		return err_set(reterr, EINVAL, "a row needs a value");
+	if (!row)
+		row = ledger_row_add(l, (enum row_kind)kind, part);
+	free(row->value);
+	row->value = xstrdup(value);
+	row->suffixed = json_is_true(json_object_get(o, "suffixed"));
+	return 0;
+}

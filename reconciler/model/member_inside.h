@@ -1,0 +1,31 @@
+/* member_inside.h - what the files of a member share while it is read: member.c (who it is, which hosts
+ * it wants) and member_server.c (where it listens).  For nobody else. */
+#ifndef RECONCILER_MODEL_MEMBER_INSIDE_H
+#define RECONCILER_MODEL_MEMBER_INSIDE_H
+
+#include "reconciler/model/member.h"
+
+/* A member while it is being read. */
+struct reader {
+	const struct settings *settings;
+	const struct registrar *registrar;
+	const struct registered_project *entry; /* its project's; NULL: not registered */
+	const struct registered_deployment *deployment; /* the one it is; NULL: none */
+	const struct endpoint *endpoint;
+	struct member *m;
+	struct arena scratch; /* for what is not kept */
+	struct convention_reading reading;
+	struct member_host *hosts;
+	size_t hosts_cap;
+};
+
+/* The field is FIELD_COUNT where none is to blame. */
+void reader_complain(struct reader *r, enum problem_code code, enum convention_field f,
+	const char *host, const char *what, const char *remedy);
+/* NULL where the field was not said. */
+const char *reader_value(const struct reader *r, enum convention_field f);
+
+/* Its address, port and URL. */
+void reader_read_server(struct reader *r);
+
+#endif

@@ -1,0 +1,112 @@
+/* planner_inside.h - what the planner's files share: planner.c (containers, plans),
+ * planner_claims.c (who claims what) and planner_registry.c (what the registries say).  For nobody else. */
+#ifndef RECONCILER_MODEL_PLANNER_INSIDE_H
+#define RECONCILER_MODEL_PLANNER_INSIDE_H
+
+#include <uthash.h>
+
+#include "reconciler/model/covers.h"
+#include "reconciler/model/entitlement.h"
+#include "reconciler/model/member.h"
+#include "reconciler/model/planner.h"
+#include "reconciler/model/registrar.h"
+
+struct project {
+	UT_hash_handle hh;
+	char *name;
+	struct member *members;
+	struct project_plan *plan; /* its current one; NULL: none */
+	bool dirty;
+	struct project *next_dirty;
+
+	/* By the registry. */
+	struct entitlements *entitled; /* NULL: it is not registered */
+	const struct ledger_claim **entry_claims; /* as many as entitled->n */
+	bool entry_dirty; /* the registry says something else than what stands here */
+	struct project *next_entry;
+};
+
+/* Claims that are held end in the order in which they were released, for all are held equally
+ * long: a queue of hosts to look at. */
+struct held {
+	uint64_t due_ms;
+	char *host;
+};
+
+/* A project that its registry does not have any more, and that still serves for a while. */
+struct leaving {
+	struct leaving *next;
+	const struct registered_project *entry;
+	uint64_t since_ms; /* 0: since the next step */
+};
+
+/* A name or id of a container that a deployment named before or names now. */
+struct called {
+	UT_hash_handle hh;
+	char *text;
+};
+
+struct planner {
+	const struct settings *settings;
+	struct ledger *ledger;
+	const struct renderer *renderers[PLAN_OUTPUTS];
+	struct snapshot *snapshot;
+	struct member *members; /* by engine and id */
+	struct project *projects;
+	struct project *dirty;
+	bool fresh; /* the ledger was not looked through yet */
+	size_t planned;
+
+	struct member **unattached; /* whose claims do not stand in the ledger yet */
+	size_t nunattached, unattached_cap;
+	const struct ledger_claim **orphans; /* whose last container may have gone */
+	size_t norphans, orphans_cap;
+	struct held *held;
+	size_t held_first, held_end, held_cap;
+
+	struct registrar *registrar;
+	struct covers *covers;
+	struct project *entries; /* entry_dirty */
+	struct called *called; /* containers to read anew */
+	struct leaving *leaving;
+	bool rank_all;
+	struct project **stale; /* projects whose members are to be read anew */
+	size_t nstale, stale_cap;
+	char **recovered; /* hosts whose cover changed */
+	size_t nrecovered, recovered_cap;
+};
+
+/* Room for one more in a growing array. */
+void *planner_grow(void *array, size_t n, size_t *cap, size_t size);
+void project_ring(struct planner *p, struct project *pr);
+struct project *project_need(struct planner *p, const char *name);
+/* Who owns this host changed, or may have: everyone who claims it is planned anew. */
+void host_ring(struct planner *p, const char *host);
+void claim_orphan(struct planner *p, const struct ledger_claim *c);
+/* Reads a member's container anew, with what the registry says now. */
+void member_reread(struct planner *p, struct member *m);
+
+/* What the ledger says from before: claims that nobody makes any more, and claims that are held. */
+void ledger_take_up(struct planner *p, uint64_t now_ms);
+/* Claims first seen in one look go to the older container, then the lower id, whatever order the look
+ * lists them in. */
+void attach_members(struct planner *p);
+/* Claims that lost their last container are held, or go on by their entry alone. */
+void release_orphans(struct planner *p, uint64_t now_ms);
+void expire_held(struct planner *p, uint64_t now_ms);
+
+/* Its entry, or what the settings make of it, has to be looked at anew. */
+void entry_ring(struct planner *p, struct project *pr);
+/* What a claim rests on. */
+enum claim_rank claim_rank(const struct planner *p, const struct ledger_claim *c);
+/* Is there anything that registry_take_up would do? */
+bool registry_is_dirty(const struct planner *p, uint64_t now_ms);
+uint64_t registry_due_ms(const struct planner *p);
+/* Lets go of projects that have left, reads members anew, and brings the claims of every changed
+ * entry into the ledger. */
+void registry_take_up(struct planner *p, uint64_t now_ms);
+/* Every claim's rank, once all claims stand. */
+void registry_rank(struct planner *p);
+void registry_finish(struct planner *p);
+
+#endif

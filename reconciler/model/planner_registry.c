@@ -1,0 +1,420 @@
+/* The planner's registry side: projects come and go, and with them whose a host is. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reconciler/model/planner_inside.h"
+#include "reconciler/model/project_plan.h"
+
+/* From so many hosts on, every claim is looked at. */
+#define RECOVERED_MAX 1000
+#define ID_DIGITS 12
+
+void
+entry_ring(struct planner *p, struct project *pr)
+{
+	if (pr->entry_dirty)
+		return;
+	pr->entry_dirty = true;
+	pr->next_entry = p->entries;
+	p->entries = pr;
+	p->stale = planner_grow(p->stale, p->nstale, &p->stale_cap, sizeof(struct project *));
+	p->stale[p->nstale++] = pr;
+}
+
+static void
+call_one(struct planner *p, const char *text, size_t n)
+{
+	struct called *c;
+
+	HASH_FIND(hh, p->called, text, n, c);
+	if (c)
+		return;
+	c = xcalloc(1, sizeof(*c));
+	c->text = memcpy(xcalloc(1, n + 1), text, n);
+	HASH_ADD_KEYPTR(hh, p->called, c->text, n, c);
+}
+
+/* The containers that its deployments name may belong to another project by now. */
+static void
+call_containers(struct planner *p, const struct registered_project *entry)
+{
+	for (size_t i = 0; entry && i < entry->ndeployments; i++) {
+		const char *text = entry->deployments[i].container;
+		if (!text)
+			continue;
+		call_one(p, text, strlen(text));
+		if (strlen(text) >= ID_DIGITS)
+			call_one(p, text, ID_DIGITS);
+	}
+}
+
+static struct leaving **
+leaving_find(struct planner *p, const char *source, const char *name)
+{
+	struct leaving **at = &p->leaving;
+	while (*at && (strcmp((*at)->entry->source, source) != 0 ||
+			      strcmp((*at)->entry->name, name) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+static void
+leaving_drop(struct leaving **at)
+{
+	struct leaving *l = *at;
+	*at = l->next;
+	registered_project_unref(l->entry);
+	free(l);
+}
+
+bool
+planner_put_project(struct planner *p, const struct registered_project *entry)
+{
+	const struct registered_project *old =
+		registrar_find(p->registrar, entry->source, entry->name);
+	struct leaving **leaving = leaving_find(p, entry->source, entry->name);
+
+	if (*leaving)
+		leaving_drop(leaving);
+	if (old && registered_project_equal(old, entry))
+		return false;
+	call_containers(p, registrar_project(p->registrar, entry->name));
+	registrar_put(p->registrar, entry);
+	call_containers(p, registrar_project(p->registrar, entry->name));
+	entry_ring(p, project_need(p, entry->name));
+	return true;
+}
+
+static void
+project_forget(struct planner *p, const struct registered_project *entry)
+{
+	struct project *pr = project_need(p, entry->name);
+
+	call_containers(p, registrar_project(p->registrar, pr->name));
+	registrar_remove(p->registrar, entry->source, pr->name);
+	call_containers(p, registrar_project(p->registrar, pr->name));
+	entry_ring(p, pr);
+}
+
+void
+planner_remove_project(struct planner *p, const char *source, const char *name, bool at_once)
+{
+	const struct registered_project *entry = registrar_find(p->registrar, source, name);
+	struct leaving **at = leaving_find(p, source, name);
+
+	if (!entry)
+		return;
+	if (at_once) {
+		if (*at)
+			leaving_drop(at);
+		project_forget(p, entry);
+		return;
+	}
+	if (*at)
+		return;
+	struct leaving *l = xcalloc(1, sizeof(*l));
+	l->entry = registered_project_ref(entry);
+	l->next = p->leaving;
+	p->leaving = l;
+}
+
+static void
+static_ring(struct planner *p, const char *host)
+{
+	project_ring(p, project_need(p, PROJECT_STATIC));
+	host_ring(p, host);
+}
+
+bool
+planner_put_static(struct planner *p, const struct registered_static *s)
+{
+	const struct registered_static *old =
+		registrar_find_static(p->registrar, s->source, s->route.host);
+
+	if (old && registered_static_equal(old, s))
+		return false;
+	registrar_put_static(p->registrar, s);
+	static_ring(p, s->route.host);
+	return true;
+}
+
+void
+planner_remove_static(struct planner *p, const char *source, const char *host)
+{
+	if (!registrar_find_static(p->registrar, source, host))
+		return;
+	static_ring(p, host);
+	registrar_remove_static(p->registrar, source, host);
+}
+
+const struct registrar *
+planner_registrar(const struct planner *p)
+{
+	return p->registrar;
+}
+
+static bool
+is_called(const struct planner *p, const struct endpoint *e)
+{
+	struct called *c;
+
+	HASH_FIND(hh, p->called, e->name, strlen(e->name), c);
+	if (!c && strlen(e->id) >= ID_DIGITS)
+		HASH_FIND(hh, p->called, e->id, ID_DIGITS, c);
+	return c;
+}
+
+static void
+called_clear(struct planner *p)
+{
+	struct called *c, *tmp;
+	HASH_ITER(hh, p->called, c, tmp)
+	{
+		HASH_DEL(p->called, c);
+		free(c->text);
+		free(c);
+	}
+}
+
+static void
+leave_due(struct planner *p, uint64_t now_ms)
+{
+	for (struct leaving **at = &p->leaving; *at;) {
+		struct leaving *l = *at;
+		if (!l->since_ms)
+			l->since_ms = now_ms;
+		if (l->since_ms + p->settings->drain_ms > now_ms) {
+			at = &l->next;
+			continue;
+		}
+		project_forget(p, l->entry);
+		leaving_drop(at);
+	}
+}
+
+void
+planner_reread(struct planner *p, uint64_t now_ms,
+	void (*fn)(void *arg, const struct endpoint *e), void *arg)
+{
+	struct member **list = NULL, *m, *tmp;
+	size_t n = 0, cap = 0;
+
+	leave_due(p, now_ms);
+	for (size_t i = 0; i < p->nstale; i++)
+		for (m = p->stale[i]->members; m; m = m->next) {
+			list = planner_grow(list, n, &cap, sizeof(struct member *));
+			list[n++] = m;
+			m->rereading = true;
+		}
+	p->nstale = 0;
+	if (p->called)
+		HASH_ITER(hh, p->members, m, tmp)
+		if (!m->rereading && is_called(p, m->endpoint)) {
+			list = planner_grow(list, n, &cap, sizeof(struct member *));
+			list[n++] = m;
+		}
+	called_clear(p);
+	for (size_t i = 0; i < n; i++) {
+		const struct endpoint *e = endpoint_ref(list[i]->endpoint);
+		member_reread(p, list[i]);
+		if (fn)
+			fn(arg, e);
+		endpoint_unref(e);
+	}
+	free(list);
+}
+
+static void
+recover(struct planner *p, const char *host)
+{
+	if (p->rank_all)
+		return;
+	if (p->nrecovered == RECOVERED_MAX) {
+		p->rank_all = true;
+		return;
+	}
+	p->recovered =
+		planner_grow(p->recovered, p->nrecovered, &p->recovered_cap, sizeof(char *));
+	p->recovered[p->nrecovered++] = xstrdup(host);
+}
+
+enum claim_rank
+claim_rank(const struct planner *p, const struct ledger_claim *c)
+{
+	if (!settings_has_registry(p->settings))
+		return CLAIM_LABEL;
+
+	const char *project = c->group.project;
+	const char *owner = covers_owner(p->covers, c->host, project);
+	bool mine = owner && strcmp(owner, project) == 0;
+
+	if (!registrar_project(p->registrar, project))
+		return owner || p->settings->registry.ignore_unregistered ? CLAIM_FORBIDDEN
+									   : CLAIM_LABEL;
+	if (c->entries)
+		return CLAIM_ENTRY;
+	return mine || (!owner && c->derived) ? CLAIM_MEMBER : CLAIM_FORBIDDEN;
+}
+
+static void
+host_rank(void *arg, const char *host)
+{
+	struct planner *p = arg;
+	bool changed = false;
+
+	/* One that stays forbidden may be so for another's sake. */
+	for (const struct ledger_claim *c = ledger_host(p->ledger, host); c; c = c->host_next)
+		changed = ledger_set_rank(p->ledger, c, claim_rank(p, c)) ||
+			  c->rank == CLAIM_FORBIDDEN || changed;
+	if (changed)
+		host_ring(p, host);
+}
+
+void
+registry_rank(struct planner *p)
+{
+	if (p->rank_all)
+		ledger_each_host(p->ledger, NULL, host_rank, p);
+	while (p->nrecovered) {
+		char *host = p->recovered[--p->nrecovered];
+		if (!p->rank_all)
+			ledger_each_host(p->ledger, host, host_rank, p);
+		free(host);
+	}
+	p->rank_all = false;
+}
+
+static void
+entry_claim(struct planner *p, struct project *pr, size_t i)
+{
+	const struct entitlement *t = &pr->entitled->list[i];
+	const struct ledger_wish wish = {&t->group, t->host, "", t->slot, t->kind, t->derived};
+	bool changed;
+
+	pr->entry_claims[i] = ledger_claim(p->ledger, &wish, &changed);
+	covers_add(p->covers, t->host, pr->name, t->covers);
+	if (ledger_use_entry(p->ledger, pr->entry_claims[i], 1) == 1 || changed)
+		host_ring(p, t->host);
+}
+
+static void
+entry_unclaim(struct planner *p, const struct project *pr, const struct entitlement *t,
+	const struct ledger_claim *c)
+{
+	covers_drop(p->covers, t->host, pr->name, t->covers);
+	if (ledger_use_entry(p->ledger, c, -1) == 0) {
+		host_ring(p, t->host);
+		claim_orphan(p, c);
+	}
+}
+
+static bool
+entitles(const struct entitlements *e, const struct entitlement *t)
+{
+	for (size_t i = 0; e && i < e->n; i++)
+		if (strcmp(e->list[i].host, t->host) == 0 && e->list[i].covers == t->covers)
+			return true;
+	return false;
+}
+
+/* Hosts that only one of two entitlements has: whose they are has to be found out anew. */
+static void
+recover_changed(struct planner *p, const struct entitlements *a, const struct entitlements *b)
+{
+	for (size_t i = 0; a && i < a->n; i++)
+		if (!entitles(b, &a->list[i]))
+			recover(p, a->list[i].host);
+}
+
+static void
+entry_apply(struct planner *p, struct project *pr)
+{
+	const struct registered_project *entry = registrar_project(p->registrar, pr->name);
+	struct entitlements *old = pr->entitled;
+	const struct ledger_claim **old_claims = pr->entry_claims;
+
+	pr->entry_dirty = false;
+	pr->entitled = entry ? entitlements_create(p->settings, entry) : NULL;
+	pr->entry_claims = entry ? xcalloc(pr->entitled->n + 1, sizeof(*pr->entry_claims)) : NULL;
+	for (size_t i = 0; entry && i < pr->entitled->n; i++)
+		entry_claim(p, pr, i);
+	for (size_t i = 0; old && i < old->n; i++)
+		entry_unclaim(p, pr, &old->list[i], old_claims[i]);
+
+	recover_changed(p, old, pr->entitled);
+	recover_changed(p, pr->entitled, old);
+	if (!old != !pr->entitled)
+		for (const struct ledger_claim *c = ledger_project(p->ledger, pr->name); c;
+			c = c->project_next)
+			recover(p, c->host);
+	project_ring(p, pr);
+	entitlements_destroy(old);
+	free(old_claims);
+}
+
+static int
+project_compare(const void *a, const void *b)
+{
+	return strcmp((*(struct project *const *)a)->name, (*(struct project *const *)b)->name);
+}
+
+static void
+entries_apply(struct planner *p)
+{
+	struct project **sorted;
+	size_t n = 0;
+
+	for (struct project *pr = p->entries; pr; pr = pr->next_entry)
+		n++;
+	sorted = xmalloc((n + 1) * sizeof(struct project *));
+	n = 0;
+	for (struct project *pr = p->entries; pr; pr = pr->next_entry)
+		sorted[n++] = pr;
+	p->entries = NULL;
+	qsort(sorted, n, sizeof(struct project *), project_compare);
+	for (size_t i = 0; i < n; i++)
+		entry_apply(p, sorted[i]);
+	free(sorted);
+}
+
+bool
+registry_is_dirty(const struct planner *p, uint64_t now_ms)
+{
+	return p->entries || p->nstale || p->called || p->rank_all || p->nrecovered ||
+	       registry_due_ms(p) <= now_ms;
+}
+
+uint64_t
+registry_due_ms(const struct planner *p)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (const struct leaving *l = p->leaving; l; l = l->next) {
+		uint64_t at = l->since_ms ? l->since_ms + p->settings->drain_ms : 0;
+		due = at < due ? at : due;
+	}
+	return due;
+}
+
+void
+registry_take_up(struct planner *p, uint64_t now_ms)
+{
+	planner_reread(p, now_ms, NULL, NULL);
+	if (p->entries)
+		entries_apply(p);
+}
+
+void
+registry_finish(struct planner *p)
+{
+	while (p->leaving)
+		leaving_drop(&p->leaving);
+	called_clear(p);
+	while (p->nrecovered)
+		free(p->recovered[--p->nrecovered]);
+	free(p->recovered);
+	free(p->stale);
+	covers_destroy(p->covers);
+	registrar_destroy(p->registrar);
+}

@@ -1,0 +1,61 @@
+#include "reconciler/model/slot_choice.h"
+
+#include <string.h>
+
+static bool
+slot_is_ready(const struct settings *s, const struct member *members, const struct group *g,
+	const char *slot)
+{
+	for (const struct member *m = members; m; m = m->next)
+		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) && m->nclaims &&
+			!m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
+			return true;
+	return false;
+}
+
+/* The ready slot whose name comes first; NULL where none is ready. */
+static const char *
+slot_first_ready(const struct settings *s, const struct member *members, const struct group *g)
+{
+	const char *first = NULL;
+	for (const struct member *m = members; m; m = m->next)
+		if (group_equal(&m->group, g) && (!first || strcmp(m->slot, first) < 0) &&
+			slot_is_ready(s, members, g, m->slot))
+			first = m->slot;
+	return first;
+}
+
+const char *
+slot_registered(const struct project_view *v, const struct group *g)
+{
+	const struct registered_project *p = registrar_project(v->registrar, v->name);
+	const struct registered_environment *e =
+		p && !*g->branch ? registered_environment_find(p, g->environment) : NULL;
+
+	return e ? e->active : NULL;
+}
+
+static void
+choose_slot(const struct project_view *v, struct ledger *l, const struct group *g)
+{
+	const char *active = ledger_active(l, g), *wanted = slot_registered(v, g);
+
+	if (wanted) {
+		if (!active || slot_is_ready(v->settings, v->members, g, wanted))
+			ledger_set_active(l, g, wanted);
+		return;
+	}
+	if (active && slot_is_ready(v->settings, v->members, g, active))
+		return;
+	const char *next = slot_first_ready(v->settings, v->members, g);
+	if (next)
+		ledger_set_active(l, g, next);
+}
+
+void
+project_choose_slots(const struct project_view *v, struct ledger *l)
+{
+	for (const struct member *m = v->members; m; m = m->next)
+		if (!m->supersedes && (*m->slot || ledger_active(l, &m->group)))
+			choose_slot(v, l, &m->group);
+}

@@ -1,0 +1,413 @@
+/* Stories of the registry: whose a host is, which slot and which deployment serve, what leaves and
+ * when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "provider/traefik/traefik_render.h"
+#include "reconciler/model/convention.h"
+#include "tests/unit/world.h"
+
+static const struct renderer *const renderers[PLAN_OUTPUTS] = {&traefik_renderer};
+
+struct stage {
+	struct settings *settings;
+	struct ledger *ledger;
+	struct planner *planner;
+	struct buf text;
+};
+
+static int
+set_up(void **state)
+{
+	static const char *const allowed[] = {"shop.example", "blog.example"};
+	static const struct convention *conventions[2];
+	struct stage *s = calloc(1, sizeof(*s));
+
+	conventions[0] = convention_find("mvp");
+	conventions[1] = convention_find("waymark");
+	s->settings = settings_create();
+	s->settings->base_domain = "test";
+	s->settings->any_domain = false;
+	s->settings->nallowed = 2;
+	s->settings->allowed_domains = allowed;
+	s->settings->probe = false;
+	s->settings->registry.directory = "/registry";
+	s->settings->registry.postgres = true;
+	s->settings->nconventions = 2;
+	s->settings->conventions = conventions;
+	s->ledger = ledger_create();
+	s->planner = planner_create(s->settings, s->ledger, renderers);
+	*state = s;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct stage *s = *state;
+	planner_destroy(s->planner);
+	ledger_destroy(s->ledger);
+	settings_destroy(s->settings);
+	buf_finish(&s->text);
+	free(s);
+	return 0;
+}
+
+/* A line a route and problem, without fragments. */
+static const char *
+look(struct stage *s, uint64_t now_ms)
+{
+	struct buf whole = {0};
+
+	planner_step(s->planner, now_ms);
+	world_print(planner_snapshot(s->planner), &whole);
+	buf_reset(&s->text);
+	buf_adds(&s->text, "");
+	for (char *at = whole.p, *line; at && (line = strsep(&at, "\n"));)
+		if (*line && *line != '"')
+			buf_addf(&s->text, "%s\n", line);
+	buf_finish(&whole);
+	return s->text.p ? s->text.p : "";
+}
+
+static void
+has(struct stage *s, uint64_t now_ms, const char *wanted)
+{
+	const char *text = look(s, now_ms);
+	if (!strstr(text, wanted))
+		fail_msg("no '%s' in:\n%s", wanted, text);
+}
+
+static void
+has_not(struct stage *s, uint64_t now_ms, const char *unwanted)
+{
+	const char *text = look(s, now_ms);
+	if (strstr(text, unwanted))
+		fail_msg("'%s' in:\n%s", unwanted, text);
+}
+
+/* What a test says of a project; what it leaves out is not said. */
+struct entry {
+	const char *source, *name;
+	const char *domains[4];
+	struct registered_environment environment;
+	struct registered_slot slots[3];
+	struct registered_deployment deployments[4];
+};
+
+static void
+entry_put(struct stage *s, const struct entry *e)
+{
+	struct registered_project *p = registered_project_create(
+		e->source ? e->source : "registry.directory", "ssot.json", e->name);
+	struct registered_domain *d = ARENA_ARRAY(&p->arena, struct registered_domain, 4);
+	struct registered_environment *v = ARENA_NEW(&p->arena, struct registered_environment);
+
+	for (size_t i = 0; i < 4 && e->domains[i]; i++)
+		d[p->ndomains++] = (struct registered_domain){e->domains[i], "domains"};
+	p->domains = d;
+	if (e->environment.name) {
+		*v = e->environment;
+		while (v->nslots < 3 && e->slots[v->nslots].name)
+			v->nslots++;
+		v->slot = memcpy(ARENA_ARRAY(&p->arena, struct registered_slot, 3), e->slots,
+			sizeof(e->slots));
+		p->environments = v;
+		p->nenvironments = 1;
+		p->lists_environments = true;
+	}
+	while (p->ndeployments < 4 && e->deployments[p->ndeployments].environment)
+		p->ndeployments++;
+	p->has_deployments = p->ndeployments;
+	p->deployments = memcpy(ARENA_ARRAY(&p->arena, struct registered_deployment, 4),
+		e->deployments, sizeof(e->deployments));
+	planner_put_project(s->planner, p);
+	registered_project_unref(p);
+}
+
+#define ENTRY(s, ...) entry_put((s), &(struct entry){__VA_ARGS__})
+
+static void
+a_registered_host_answers_before_its_container(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 1000, "shop.test production shop/production// slot= held=0\n");
+	has(s, 1000, "shop.example production shop/production// slot= held=0\n");
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "shop"});
+	has(s, 2000, "shop.test production shop/production// slot= held=0 +http://172.17.0.9:80");
+	has(s, 2000, "shop.example production shop/production// slot= held=0 +http://172.17.0.9:80");
+	planner_remove(s->planner, "app1", "a");
+	has(s, 3000, "shop.example production shop/production// slot= held=0\n");
+	has(s, 300000, "shop.example production shop/production// slot= held=0\n");
+}
+
+static void
+the_registry_beats_an_older_label(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "thief", "waymark.host",
+				       "shop.test, www.shop.example"});
+	has(s, 1000, "shop.test production thief");
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 2000, "shop.test production shop/");
+	has_not(s, 2000, "shop.example production thief");
+	has(s, 2000,
+		"host-forbidden: container a on app1: label waymark.host: www.shop.example belongs to "
+		"project 'shop' in the registry");
+	planner_remove_project(s->planner, "registry.directory", "shop", true);
+	has(s, 3000, "www.shop.example production thief");
+}
+
+static void
+a_project_keeps_to_its_domains(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	ENTRY(s, .name = "blog", .domains = {"blog.example"});
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "shop", "waymark.host",
+				       "api.shop.example, x.blog.example, free.test, blog.test"});
+	has(s, 1000, "api.shop.example production shop/production");
+	has_not(s, 1000, "x.blog.example production");
+	has_not(s, 1000, "free.test production");
+	has(s, 1000, "label waymark.host: x.blog.example belongs to project 'blog'");
+	has(s, 1000, "free.test is under no domain that the registry gives project 'shop'");
+	has(s, 1000, "blog.test production blog/");
+}
+
+static void
+two_entries_want_one_domain(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	look(s, 1000);
+	ENTRY(s, .name = "blog", .domains = {"shop.example"});
+	has(s, 2000, "shop.example production shop/");
+	has(s, 2000, "! host-taken: ssot.json: domains: shop.example belongs to project 'shop'");
+	planner_remove_project(s->planner, "registry.directory", "shop", false);
+	look(s, 3000);
+	has(s, 3000 + 30000, "shop.example production blog/");
+}
+
+static void
+a_domain_needs_permission(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"elsewhere.org", "test"});
+	has(s, 1000, "host-forbidden: ssot.json: domains: elsewhere.org is neither under test nor");
+	has_not(s, 1000, "elsewhere.org production");
+	has(s, 1000, "\ntest production shop/");
+	/* The apex gives nothing below it. */
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "x"});
+	has(s, 1000, "x.test production x/");
+}
+
+static void
+unregistered_ones_may_be_ignored(void **state)
+{
+	struct stage *s = *state;
+	s->settings->registry.ignore_unregistered = true;
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "shop", "waymark.port", "abc"});
+	assert_string_equal(look(s, 1000), "");
+	ENTRY(s, .name = "shop");
+	has(s, 2000, "shop.test production shop/");
+	has(s, 2000, "label-invalid");
+	planner_remove_project(s->planner, "registry.directory", "shop", true);
+	look(s, 3000);
+	assert_string_equal(look(s, 300000), "");
+}
+
+static void
+the_registry_gives_the_port(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ports = {80, 81}, .labels = {"waymark.project", "shop"});
+	has(s, 1000, "port-unknown");
+	ENTRY(s, .name = "shop", .environment = {.name = "production", .port = 3000});
+	has(s, 2000, "+http://172.17.0.9:3000");
+	BOX(s->planner, .id = "b", .labels = {"waymark.project", "shop", "waymark.port", "9"});
+	has(s, 3000, "+http://172.17.0.9:9:");
+	BOX(s->planner, .id = "c",
+		.labels = {"waymark.project", "shop", "waymark.environment", "staging"});
+	has(s, 4000, "environment-unknown: container c");
+}
+
+static void
+the_registry_names_the_active_slot(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2",
+		.labels = {"waymark.project", "shop", "waymark.slot", "blue"});
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3", .health = HEALTH_STARTING,
+		.labels = {"waymark.project", "shop", "waymark.slot", "green"});
+	has(s, 1000, "shop.test production shop/production// slot=blue");
+	ENTRY(s, .name = "shop", .environment = {.name = "production", .active = "green"},
+		.slots = {{.name = "blue", .state = SLOT_GRACE}, {.name = "green", .state = SLOT_ACTIVE}});
+	has(s, 2000, "shop.test production shop/production// slot=blue");
+	has(s, 2000, "! slot-waiting: project 'shop', environment production: -: the registry says "
+		     "that slot green is active");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3", .health = HEALTH_HEALTHY,
+		.labels = {"waymark.project", "shop", "waymark.slot", "green"});
+	has(s, 3000, "shop.test production shop/production// slot=green held=0 +http://172.17.0.3");
+	has_not(s, 3000, "slot-waiting");
+	/* Not even when it is all there is. */
+	planner_remove(s->planner, "app1", "b");
+	has(s, 4000, "shop.test production shop/production// slot=green held=0 -http://172.17.0.2");
+}
+
+#define DEPLOYED(number, state_, when) \
+	{.environment = "production", .branch = "", .slot = "", .status = DEPLOYMENT_##state_, \
+		.container = "shop-" #number, .created_ms = when, .nhosts = 1, \
+		.hosts = (const char *const[]){"shop-" #number ".test"}}
+
+static void
+mvp_box(struct stage *s, const char *name, const char *ip, enum endpoint_health health)
+{
+	char router[64];
+	snprintf(router, sizeof(router), "traefik.http.routers.%s.rule", name);
+	BOX(s->planner, .id = name, .name = name, .ip = ip, .health = health,
+		.labels = {"traefik.enable", "true", router, "Host(`x`)"});
+}
+
+static void
+the_newest_running_deployment_serves(void **state)
+{
+	struct stage *s = *state;
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_NONE);
+	mvp_box(s, "shop-42", "172.17.0.3", HEALTH_STARTING);
+	mvp_box(s, "shop-43", "172.17.0.4", HEALTH_NONE);
+	ENTRY(s, .name = "shop",
+		.deployments = {DEPLOYED(43, FAILED, 30), DEPLOYED(42, RUNNING, 20),
+			DEPLOYED(41, RUNNING, 10)});
+	has(s, 1000, "shop.test production shop/production// slot=shop-41 held=0 +http://172.17.0.2");
+	has(s, 1000, "shop-41.test slot shop/production// slot=shop-41 held=0 +http://172.17.0.2");
+	has(s, 1000, "shop-42.test slot shop/production// slot=shop-42 held=0 -http://172.17.0.3");
+	has_not(s, 1000, "shop-43");
+	mvp_box(s, "shop-42", "172.17.0.3", HEALTH_NONE);
+	has(s, 2000, "shop.test production shop/production// slot=shop-42 held=0 +http://172.17.0.3");
+	has(s, 2000, "shop-41.test slot shop/production// slot=shop-41 held=0 +http://172.17.0.2");
+	ENTRY(s, .name = "shop",
+		.deployments = {DEPLOYED(43, RUNNING, 30), DEPLOYED(42, RUNNING, 20),
+			DEPLOYED(41, RUNNING, 10)});
+	has(s, 3000, "shop.test production shop/production// slot=shop-43 held=0 +http://172.17.0.4");
+	mvp_box(s, "shop-40", "172.17.0.5", HEALTH_NONE);
+	has(s, 4000, "deployment-unknown: container shop-40");
+	has_not(s, 4000, "shop-40.test");
+}
+
+static void
+without_a_registry_the_newest_container_is_it(void **state)
+{
+	struct stage *s = *state;
+	mvp_box(s, "my-shop-9", "172.17.0.2", HEALTH_NONE);
+	mvp_box(s, "my-shop-10", "172.17.0.3", HEALTH_NONE);
+	has(s, 1000, "my-shop.test production my-shop/production// slot=my-shop-10 held=0 +http://"
+		     "172.17.0.3");
+	has(s, 1000, "my-shop-9.test slot my-shop/production// slot=my-shop-9 held=0 +http://172.17.0.2");
+	mvp_box(s, "my-shop-10", "172.17.0.3", HEALTH_UNHEALTHY);
+	has(s, 2000, "my-shop.test production my-shop/production// slot=my-shop-9");
+}
+
+static void
+a_deployment_needs_no_labels(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "0123456789abcdef0123", .name = "any");
+	assert_string_equal(look(s, 1000), "");
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "production", .branch = "", .slot = "",
+			.status = DEPLOYMENT_RUNNING, .container = "0123456789ab", .port = 9}});
+	has(s, 2000, "shop.test production shop/production// slot=any held=0 +http://172.17.0.9:9");
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "production", .branch = "", .slot = "",
+			.status = DEPLOYMENT_RUNNING, .container = "other", .port = 9}});
+	has(s, 3000, "shop.test production shop/production// slot= held=0\n");
+}
+
+static void
+a_row_that_went_still_serves_for_the_drain(void **state)
+{
+	struct stage *s = *state;
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_NONE);
+	s->settings->registry.ignore_unregistered = true;
+	ENTRY(s, .name = "shop", .deployments = {DEPLOYED(41, RUNNING, 10)});
+	has(s, 1000, "shop.test production shop/production// slot=shop-41 held=0 +http");
+	planner_remove_project(s->planner, "registry.directory", "shop", false);
+	has(s, 2000, "shop.test production shop/production// slot=shop-41 held=0 +http");
+	assert_int_equal(planner_due_ms(s->planner), 32000);
+	has(s, 31999, "shop.test production shop/production// slot=shop-41 held=0 +http");
+	has_not(s, 32000, "shop.test");
+	/* One that comes back in time never left. */
+	ENTRY(s, .name = "shop", .deployments = {DEPLOYED(41, RUNNING, 10)});
+	planner_remove_project(s->planner, "registry.directory", "shop", false);
+	look(s, 40000);
+	ENTRY(s, .name = "shop", .deployments = {DEPLOYED(41, RUNNING, 10)});
+	has(s, 90000, "shop.test production shop/production// slot=shop-41 held=0 +http");
+}
+
+static void
+an_entry_may_be_in_one_registry_only(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .source = "registry.postgres", .name = "shop", .domains = {"blog.example"});
+	has(s, 1000, "blog.example production shop/");
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 2000, "shop.example production shop/");
+	has(s, 2000, "! registry-duplicate: ssot.json: project 'shop': it stands in ssot.json, too");
+	planner_remove_project(s->planner, "registry.directory", "shop", true);
+	has(s, 3000, "blog.example production shop/");
+}
+
+static void
+static_put(struct stage *s, const char *source, const char *host)
+{
+	static const char *const upstreams[] = {"http://10.0.0.5:8000", "http://10.0.0.6:8000"};
+	struct registered_static *r = registered_static_create(source, "ssot.json", host);
+	r->route.nupstreams = 2;
+	r->route.upstreams = upstreams;
+	planner_put_static(s->planner, r);
+	registered_static_unref(r);
+}
+
+static void
+static_routes_come_and_go(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"ws.test"});
+	static_put(s, "registry.directory", "ws.test");
+	has(s, 1000, "ws.test static /// slot= held=0 +http://10.0.0.5:8000:serving +http://10.0.0.6");
+	has(s, 1000, "! host-taken: ssot.json: domains: ws.test is a static route of ssot.json");
+	static_put(s, "registry.postgres", "ws.test");
+	has(s, 2000, "! registry-duplicate: ssot.json: static route ws.test");
+	planner_remove_static(s->planner, "registry.directory", "ws.test");
+	planner_remove_static(s->planner, "registry.postgres", "ws.test");
+	has(s, 3000, "ws.test production shop/");
+}
+
+int
+main(void)
+{
+#define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest stories[] = {
+		STORY(a_registered_host_answers_before_its_container),
+		STORY(the_registry_beats_an_older_label),
+		STORY(a_project_keeps_to_its_domains),
+		STORY(two_entries_want_one_domain),
+		STORY(a_domain_needs_permission),
+		STORY(unregistered_ones_may_be_ignored),
+		STORY(the_registry_gives_the_port),
+		STORY(the_registry_names_the_active_slot),
+		STORY(the_newest_running_deployment_serves),
+		STORY(without_a_registry_the_newest_container_is_it),
+		STORY(a_deployment_needs_no_labels),
+		STORY(a_row_that_went_still_serves_for_the_drain),
+		STORY(an_entry_may_be_in_one_registry_only),
+		STORY(static_routes_come_and_go),
+	};
+	return cmocka_run_group_tests(stories, NULL, NULL);
+}
