@@ -29,7 +29,7 @@ PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json.c json_
 	$(wildcard reconciler/*_parse.c reconciler/*/*_parse.c) \
 	$(filter-out provider/cli/%,$(wildcard provider/*/*_render.c provider/*/*_check.c))
 EDGE_SRC := $(filter-out $(PURE_SRC) provider/cli/main.c,\
-	$(wildcard reconciler/base/*.c reconciler/sources/*.c reconciler/*.c provider/*/*.c))
+	$(wildcard reconciler/*.c reconciler/*/*.c provider/*/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$B/%.o)
 EDGE_OBJ := $(EDGE_SRC:%.c=$B/%.o)
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "reconciler/reconcile.h"
-#include "reconciler/sources/registry_parse.h"
+#include "reconciler/registry/registry_parse.h"
 
 struct listing {
 	void (*fn)(void *arg, const struct problem *p);
@@ -24,11 +24,12 @@ list_source(const struct listing *l, const struct source_info *info)
 	struct problem p = {.code = PROBLEM_SOURCE_STALE,
 		.object = object,
 		.what = *info->error ? info->error : "it was not seen yet",
-		.remedy = is_registry(info)
-				  ? "mend it, or `registry` in the configuration; what it last said "
-				    "stays in force"
-				  : "start the engine, or mend `engines` in the configuration; what "
-				    "it last said stays in force",
+		.remedy =
+			is_registry(info)
+				? "mend it, or `registry` in the configuration; what it last said "
+				  "stays in force"
+				: "start the engine, or mend `engines` in the configuration; what "
+				  "it last said stays in force",
 		.since_ms = info->since_ms};
 
 	snprintf(object, sizeof(object), "%s%s at %s", is_registry(info) ? "" : "engine ",
@@ -48,12 +49,11 @@ list_fault(void *arg, const struct registry_fault *f)
 {
 	const struct listing *l = arg;
 
-	l->fn(l->arg,
-		&(struct problem){.code = PROBLEM_REGISTRY_INVALID,
-			.object = f->file,
-			.field = *f->path ? f->path : NULL,
-			.what = f->what,
-			.remedy = f->remedy});
+	l->fn(l->arg, &(struct problem){.code = PROBLEM_REGISTRY_INVALID,
+			      .object = f->file,
+			      .field = *f->path ? f->path : NULL,
+			      .what = f->what,
+			      .remedy = f->remedy});
 }
 
 static void

@@ -1,7 +1,7 @@
 /* Registries as the reconciler's sources: what they say goes to the planner and into the state. */
 #include "reconciler/reconcile_inside.h"
-#include "reconciler/sources/registry_dir.h"
-#include "reconciler/sources/registry_pg.h"
+#include "reconciler/registry/registry_dir.h"
+#include "reconciler/registry/registry_pg.h"
 #include "reconciler/state_parse.h"
 
 static void

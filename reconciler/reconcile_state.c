@@ -1,5 +1,5 @@
-/* What the reconciler remembers: the rows that the state on disk holds, and what sources are handed of
- * them at a start. */
+/* What the reconciler remembers: the rows that the state on disk holds, and what sources are handed
+ * of them at a start. */
 #include "reconciler/reconcile_inside.h"
 #include "reconciler/state_parse.h"
 

@@ -5,7 +5,7 @@
 
 #include "reconciler/base/arena.h"
 #include "reconciler/model/host.h"
-#include "reconciler/sources/registry_parse.h"
+#include "reconciler/registry/registry_parse.h"
 
 static const char *const state_text[] = {"running", "paused", "restarting"};
 static const char *const health_text[] = {"none", "starting", "healthy", "unhealthy", "unknown"};

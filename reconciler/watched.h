@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "reconciler/sources/engine.h"
-#include "reconciler/sources/registry.h"
+#include "reconciler/registry/registry.h"
 
 struct watched {
 	struct engine *engine; /* either this */
@@ -24,8 +24,8 @@ void watched_restored(struct watched *w);
 void watched_start(struct watched *w);
 /* What it watches ends; the struct stays its owner's. */
 void watched_finish(struct watched *w);
-/* Notes how it stands now, and logs it where that changed.  Returns whether it was seen whole for the
- * first time ever. */
+/* Notes how it stands now, and logs it where that changed.  Returns whether it was seen whole for
+ * the first time ever. */
 bool watched_note(struct watched *w);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "reconciler/base/httpc.h"
 #include "reconciler/base/log.h"
-#include "reconciler/sources/registry_parse.h"
+#include "reconciler/registry/registry_parse.h"
 
 #define LOOK_MS 8000
 #define TICK_MS 20

@@ -7,8 +7,8 @@
 
 #include "provider/status/listen.h"
 #include "reconciler/model/host.h"
-#include "reconciler/sources/registry_dir.h"
-#include "reconciler/sources/registry_pg.h"
+#include "reconciler/registry/registry_dir.h"
+#include "reconciler/registry/registry_pg.h"
 
 bool
 config_has(const struct yaml_node *section, const char *key)

@@ -128,7 +128,7 @@ add_derived(struct maker *k, const struct group *g, const char *slot)
 		add(k, (struct entitlement){.host = host,
 			       .group = *g,
 			       .slot = slot,
-			       .kind = *slot       ? ROUTE_SLOT
+			       .kind = *slot        ? ROUTE_SLOT
 				       : *g->branch ? ROUTE_PREVIEW
 						    : ROUTE_PRODUCTION,
 			       .derived = true,
@@ -164,8 +164,8 @@ add_domain(struct maker *k, const struct registered_domain *d)
 		return;
 	}
 	complain(k, PROBLEM_HOST_FORBIDDEN, d->field, d->host,
-		arena_printf(&k->scratch, "%s is neither under %s nor under an allowed domain", d->host,
-			k->settings->base_domain),
+		arena_printf(&k->scratch, "%s is neither under %s nor under an allowed domain",
+			d->host, k->settings->base_domain),
 		"add its domain to `allowed_domains` in the configuration, or take it out");
 }
 

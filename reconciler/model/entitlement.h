@@ -1,8 +1,8 @@
 /* entitlement.h - the hosts that a registered project has by its entry alone.
  *
- * Its environments' hosts by the URL templates, its slots' own, its domains, and what its deployments
- * name.  What it may not have (a domain under nobody's permission, a reserved name) is a problem
- * instead.  Pure.
+ * Its environments' hosts by the URL templates, its slots' own, its domains, and what its
+ * deployments name.  What it may not have (a domain under nobody's permission, a reserved name) is
+ * a problem instead.  Pure.
  */
 #ifndef RECONCILER_MODEL_ENTITLEMENT_H
 #define RECONCILER_MODEL_ENTITLEMENT_H
@@ -41,7 +41,8 @@ void entitlements_destroy(struct entitlements *e);
 /* Is the host under base_domain or an allowed domain? */
 bool host_is_allowed(const struct settings *s, const char *host);
 
-/* What a host is that deployments of the project name: a deployment's own URL is of the kind slot. */
+/* What a host is that deployments of the project name: a deployment's own URL is of the kind slot.
+ */
 enum route_kind deployment_host_kind(const struct settings *s, const struct registered_project *p,
 	const char *host, const char *branch);
 

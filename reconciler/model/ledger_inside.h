@@ -1,5 +1,5 @@
-/* ledger_inside.h - the ledger's rows, for ledger.c, which keeps them, and ledger_rows.c, which prints
- * and reads them.  For nobody else. */
+/* ledger_inside.h - the ledger's rows, for ledger.c, which keeps them, and ledger_rows.c, which
+ * prints and reads them.  For nobody else. */
 #ifndef RECONCILER_MODEL_LEDGER_INSIDE_H
 #define RECONCILER_MODEL_LEDGER_INSIDE_H
 
@@ -22,8 +22,8 @@ struct row {
 	bool suffixed; /* ROW_BRANCH */
 };
 
-/* The head of a list of claims, by project or by host.  Hosts stand in a tree of domains besides, in
- * which those above a host have heads, too, be there claims on them or not. */
+/* The head of a list of claims, by project or by host.  Hosts stand in a tree of domains besides,
+ * in which those above a host have heads, too, be there claims on them or not. */
 struct head {
 	UT_hash_handle hh;
 	char *name;
@@ -45,8 +45,7 @@ struct row *ledger_row_find(
 	const struct ledger *l, enum row_kind kind, const char *const part[PARTS]);
 struct row *ledger_row_add(struct ledger *l, enum row_kind kind, const char *const part[PARTS]);
 void ledger_row_free(struct row *row);
-struct row *ledger_claim_add(
-	struct ledger *l, const char *const part[PARTS], enum route_kind kind);
+struct row *ledger_claim_add(struct ledger *l, const char *const part[PARTS], enum route_kind kind);
 void ledger_claim_unlink(struct ledger *l, struct ledger_claim *c);
 
 /* {"row":"claim","project":"shop",…}; a row that went has "gone":true and no more than its key. */

@@ -1,5 +1,5 @@
-/* member_inside.h - what the files of a member share while it is read: member.c (who it is, which hosts
- * it wants) and member_server.c (where it listens).  For nobody else. */
+/* member_inside.h - what the files of a member share while it is read: member.c (who it is, which
+ * hosts it wants) and member_server.c (where it listens).  For nobody else. */
 #ifndef RECONCILER_MODEL_MEMBER_INSIDE_H
 #define RECONCILER_MODEL_MEMBER_INSIDE_H
 

@@ -68,8 +68,8 @@ read_port(struct reader *r)
 		return guess_port(r);
 	if (port_parse(text, &port, &e) == 0)
 		return port;
-	reader_complain(r, PROBLEM_LABEL_INVALID, FIELD_PORT, NULL, arena_strdup(&r->m->arena, e.text),
-		"write a port from 1 to 65535");
+	reader_complain(r, PROBLEM_LABEL_INVALID, FIELD_PORT, NULL,
+		arena_strdup(&r->m->arena, e.text), "write a port from 1 to 65535");
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* planner_inside.h - what the planner's files share: planner.c (containers, plans),
- * planner_claims.c (who claims what) and planner_registry.c (what the registries say).  For nobody else. */
+ * planner_claims.c (who claims what) and planner_registry.c (what the registries say).  For nobody
+ * else. */
 #ifndef RECONCILER_MODEL_PLANNER_INSIDE_H
 #define RECONCILER_MODEL_PLANNER_INSIDE_H
 
@@ -88,8 +89,8 @@ void member_reread(struct planner *p, struct member *m);
 
 /* What the ledger says from before: claims that nobody makes any more, and claims that are held. */
 void ledger_take_up(struct planner *p, uint64_t now_ms);
-/* Claims first seen in one look go to the older container, then the lower id, whatever order the look
- * lists them in. */
+/* Claims first seen in one look go to the older container, then the lower id, whatever order the
+ * look lists them in. */
 void attach_members(struct planner *p);
 /* Claims that lost their last container are held, or go on by their entry alone. */
 void release_orphans(struct planner *p, uint64_t now_ms);

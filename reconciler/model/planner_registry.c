@@ -194,8 +194,8 @@ leave_due(struct planner *p, uint64_t now_ms)
 }
 
 void
-planner_reread(struct planner *p, uint64_t now_ms,
-	void (*fn)(void *arg, const struct endpoint *e), void *arg)
+planner_reread(struct planner *p, uint64_t now_ms, void (*fn)(void *arg, const struct endpoint *e),
+	void *arg)
 {
 	struct member **list = NULL, *m, *tmp;
 	size_t n = 0, cap = 0;
@@ -210,10 +210,10 @@ planner_reread(struct planner *p, uint64_t now_ms,
 	p->nstale = 0;
 	if (p->called)
 		HASH_ITER(hh, p->members, m, tmp)
-		if (!m->rereading && is_called(p, m->endpoint)) {
-			list = planner_grow(list, n, &cap, sizeof(struct member *));
-			list[n++] = m;
-		}
+	if (!m->rereading && is_called(p, m->endpoint)) {
+		list = planner_grow(list, n, &cap, sizeof(struct member *));
+		list[n++] = m;
+	}
 	called_clear(p);
 	for (size_t i = 0; i < n; i++) {
 		const struct endpoint *e = endpoint_ref(list[i]->endpoint);
@@ -234,8 +234,7 @@ recover(struct planner *p, const char *host)
 		p->rank_all = true;
 		return;
 	}
-	p->recovered =
-		planner_grow(p->recovered, p->nrecovered, &p->recovered_cap, sizeof(char *));
+	p->recovered = planner_grow(p->recovered, p->nrecovered, &p->recovered_cap, sizeof(char *));
 	p->recovered[p->nrecovered++] = xstrdup(host);
 }
 
@@ -251,7 +250,7 @@ claim_rank(const struct planner *p, const struct ledger_claim *c)
 
 	if (!registrar_project(p->registrar, project))
 		return owner || p->settings->registry.ignore_unregistered ? CLAIM_FORBIDDEN
-									   : CLAIM_LABEL;
+									  : CLAIM_LABEL;
 	if (c->entries)
 		return CLAIM_ENTRY;
 	return mine || (!owner && c->derived) ? CLAIM_MEMBER : CLAIM_FORBIDDEN;

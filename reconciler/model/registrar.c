@@ -279,8 +279,8 @@ project_compare(const void *a, const void *b)
 }
 
 void
-registrar_each(const struct registrar *r,
-	void (*fn)(void *arg, const struct registered_project *p), void *arg)
+registrar_each(const struct registrar *r, void (*fn)(void *arg, const struct registered_project *p),
+	void *arg)
 {
 	size_t n = 0, count = HASH_COUNT(r->projects);
 	const struct registered_project **sorted = xmalloc(count * sizeof(*sorted));
@@ -303,8 +303,8 @@ static_compare(const void *a, const void *b)
 }
 
 void
-registrar_each_static(
-	const struct registrar *r, void (*fn)(void *arg, const struct registered_static *s), void *arg)
+registrar_each_static(const struct registrar *r,
+	void (*fn)(void *arg, const struct registered_static *s), void *arg)
 {
 	size_t n = 0, count = HASH_COUNT(r->statics);
 	const struct registered_static **sorted = xmalloc(count * sizeof(*sorted));

@@ -44,11 +44,11 @@ bool registrar_has_statics(const struct registrar *r);
  * nothing in it. */
 void registrar_each(const struct registrar *r,
 	void (*fn)(void *arg, const struct registered_project *p), void *arg);
-void registrar_each_static(
-	const struct registrar *r, void (*fn)(void *arg, const struct registered_static *s), void *arg);
+void registrar_each_static(const struct registrar *r,
+	void (*fn)(void *arg, const struct registered_static *s), void *arg);
 
-/* Everything that any source says, in force or not, in no order.  The callbacks may remove what they are
- * handed, and nothing else. */
+/* Everything that any source says, in force or not, in no order.  The callbacks may remove what
+ * they are handed, and nothing else. */
 void registrar_each_said(const struct registrar *r,
 	void (*project)(void *arg, const struct registered_project *p),
 	void (*route)(void *arg, const struct registered_static *s), void *arg);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "reconciler/base/json.h"
-#include "reconciler/sources/registry_parse.h"
+#include "reconciler/registry/registry_parse.h"
 
 static const struct registry_options state = {"s", "state", DIALECT_AUTO, 1};
 

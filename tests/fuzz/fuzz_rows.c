@@ -8,7 +8,7 @@
 
 #include "reconciler/base/json.h"
 #include "reconciler/model/host.h"
-#include "reconciler/sources/registry_rows_parse.h"
+#include "reconciler/registry/registry_rows_parse.h"
 
 #define COLUMNS_MAX 16
 

@@ -1,6 +1,6 @@
 /* The registry directory: every way of changing a file is seen within a second, and whatever stands
  * in a file's place, what the last good one had stays. */
-#include "reconciler/sources/registry_dir.h"
+#include "reconciler/registry/registry_dir.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "reconciler/sources/registry_parse.h"
+#include "reconciler/registry/registry_parse.h"
 #include "tests/unit/fake_http.h"
 
 #define NROWS 64

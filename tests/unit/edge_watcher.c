@@ -1,5 +1,5 @@
 /* The watcher: what matters rings, what does not is silent, and what cannot be watched is said. */
-#include "reconciler/sources/watcher.h"
+#include "reconciler/base/watcher.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -141,7 +141,8 @@ a_registered_host_answers_before_its_container(void **state)
 	has(s, 1000, "shop.example production shop/production// slot= held=0\n");
 	BOX(s->planner, .id = "a", .labels = {"waymark.project", "shop"});
 	has(s, 2000, "shop.test production shop/production// slot= held=0 +http://172.17.0.9:80");
-	has(s, 2000, "shop.example production shop/production// slot= held=0 +http://172.17.0.9:80");
+	has(s, 2000,
+		"shop.example production shop/production// slot= held=0 +http://172.17.0.9:80");
 	planner_remove(s->planner, "app1", "a");
 	has(s, 3000, "shop.example production shop/production// slot= held=0\n");
 	has(s, 300000, "shop.example production shop/production// slot= held=0\n");
@@ -151,14 +152,16 @@ static void
 the_registry_beats_an_older_label(void **state)
 {
 	struct stage *s = *state;
-	BOX(s->planner, .id = "a", .labels = {"waymark.project", "thief", "waymark.host",
-				       "shop.test, www.shop.example"});
+	BOX(s->planner, .id = "a",
+		.labels = {
+			"waymark.project", "thief", "waymark.host", "shop.test, www.shop.example"});
 	has(s, 1000, "shop.test production thief");
 	ENTRY(s, .name = "shop", .domains = {"shop.example"});
 	has(s, 2000, "shop.test production shop/");
 	has_not(s, 2000, "shop.example production thief");
 	has(s, 2000,
-		"host-forbidden: container a on app1: label waymark.host: www.shop.example belongs to "
+		"host-forbidden: container a on app1: label waymark.host: www.shop.example belongs "
+		"to "
 		"project 'shop' in the registry");
 	planner_remove_project(s->planner, "registry.directory", "shop", true);
 	has(s, 3000, "www.shop.example production thief");
@@ -170,8 +173,9 @@ a_project_keeps_to_its_domains(void **state)
 	struct stage *s = *state;
 	ENTRY(s, .name = "shop", .domains = {"shop.example"});
 	ENTRY(s, .name = "blog", .domains = {"blog.example"});
-	BOX(s->planner, .id = "a", .labels = {"waymark.project", "shop", "waymark.host",
-				       "api.shop.example, x.blog.example, free.test, blog.test"});
+	BOX(s->planner, .id = "a",
+		.labels = {"waymark.project", "shop", "waymark.host",
+			"api.shop.example, x.blog.example, free.test, blog.test"});
 	has(s, 1000, "api.shop.example production shop/production");
 	has_not(s, 1000, "x.blog.example production");
 	has_not(s, 1000, "free.test production");
@@ -247,10 +251,12 @@ the_registry_names_the_active_slot(void **state)
 		.labels = {"waymark.project", "shop", "waymark.slot", "green"});
 	has(s, 1000, "shop.test production shop/production// slot=blue");
 	ENTRY(s, .name = "shop", .environment = {.name = "production", .active = "green"},
-		.slots = {{.name = "blue", .state = SLOT_GRACE}, {.name = "green", .state = SLOT_ACTIVE}});
+		.slots = {{.name = "blue", .state = SLOT_GRACE},
+			{.name = "green", .state = SLOT_ACTIVE}});
 	has(s, 2000, "shop.test production shop/production// slot=blue");
-	has(s, 2000, "! slot-waiting: project 'shop', environment production: -: the registry says "
-		     "that slot green is active");
+	has(s, 2000,
+		"! slot-waiting: project 'shop', environment production: -: the registry says "
+		"that slot green is active");
 	BOX(s->planner, .id = "b", .ip = "172.17.0.3", .health = HEALTH_HEALTHY,
 		.labels = {"waymark.project", "shop", "waymark.slot", "green"});
 	has(s, 3000, "shop.test production shop/production// slot=green held=0 +http://172.17.0.3");
@@ -260,10 +266,15 @@ the_registry_names_the_active_slot(void **state)
 	has(s, 4000, "shop.test production shop/production// slot=green held=0 -http://172.17.0.2");
 }
 
-#define DEPLOYED(number, state_, when) \
-	{.environment = "production", .branch = "", .slot = "", .status = DEPLOYMENT_##state_, \
-		.container = "shop-" #number, .created_ms = when, .nhosts = 1, \
-		.hosts = (const char *const[]){"shop-" #number ".test"}}
+#define DEPLOYED(number, state_, when)                                                             \
+	{                                                                                          \
+		.environment = "production", .branch = "", .slot = "",                             \
+		.status = DEPLOYMENT_##state_, .container = "shop-" #number, .created_ms = when,   \
+		.nhosts = 1, .hosts = (const char *const[])                                        \
+		{                                                                                  \
+			"shop-" #number ".test"                                                    \
+		}                                                                                  \
+	}
 
 static void
 mvp_box(struct stage *s, const char *name, const char *ip, enum endpoint_health health)
@@ -284,17 +295,20 @@ the_newest_running_deployment_serves(void **state)
 	ENTRY(s, .name = "shop",
 		.deployments = {DEPLOYED(43, FAILED, 30), DEPLOYED(42, RUNNING, 20),
 			DEPLOYED(41, RUNNING, 10)});
-	has(s, 1000, "shop.test production shop/production// slot=shop-41 held=0 +http://172.17.0.2");
+	has(s, 1000,
+		"shop.test production shop/production// slot=shop-41 held=0 +http://172.17.0.2");
 	has(s, 1000, "shop-41.test slot shop/production// slot=shop-41 held=0 +http://172.17.0.2");
 	has(s, 1000, "shop-42.test slot shop/production// slot=shop-42 held=0 -http://172.17.0.3");
 	has_not(s, 1000, "shop-43");
 	mvp_box(s, "shop-42", "172.17.0.3", HEALTH_NONE);
-	has(s, 2000, "shop.test production shop/production// slot=shop-42 held=0 +http://172.17.0.3");
+	has(s, 2000,
+		"shop.test production shop/production// slot=shop-42 held=0 +http://172.17.0.3");
 	has(s, 2000, "shop-41.test slot shop/production// slot=shop-41 held=0 +http://172.17.0.2");
 	ENTRY(s, .name = "shop",
 		.deployments = {DEPLOYED(43, RUNNING, 30), DEPLOYED(42, RUNNING, 20),
 			DEPLOYED(41, RUNNING, 10)});
-	has(s, 3000, "shop.test production shop/production// slot=shop-43 held=0 +http://172.17.0.4");
+	has(s, 3000,
+		"shop.test production shop/production// slot=shop-43 held=0 +http://172.17.0.4");
 	mvp_box(s, "shop-40", "172.17.0.5", HEALTH_NONE);
 	has(s, 4000, "deployment-unknown: container shop-40");
 	has_not(s, 4000, "shop-40.test");
@@ -306,9 +320,12 @@ without_a_registry_the_newest_container_is_it(void **state)
 	struct stage *s = *state;
 	mvp_box(s, "my-shop-9", "172.17.0.2", HEALTH_NONE);
 	mvp_box(s, "my-shop-10", "172.17.0.3", HEALTH_NONE);
-	has(s, 1000, "my-shop.test production my-shop/production// slot=my-shop-10 held=0 +http://"
-		     "172.17.0.3");
-	has(s, 1000, "my-shop-9.test slot my-shop/production// slot=my-shop-9 held=0 +http://172.17.0.2");
+	has(s, 1000,
+		"my-shop.test production my-shop/production// slot=my-shop-10 held=0 +http://"
+		"172.17.0.3");
+	has(s, 1000,
+		"my-shop-9.test slot my-shop/production// slot=my-shop-9 held=0 "
+		"+http://172.17.0.2");
 	mvp_box(s, "my-shop-10", "172.17.0.3", HEALTH_UNHEALTHY);
 	has(s, 2000, "my-shop.test production my-shop/production// slot=my-shop-9");
 }
@@ -320,12 +337,20 @@ a_deployment_needs_no_labels(void **state)
 	BOX(s->planner, .id = "0123456789abcdef0123", .name = "any");
 	assert_string_equal(look(s, 1000), "");
 	ENTRY(s, .name = "shop",
-		.deployments = {{.environment = "production", .branch = "", .slot = "",
-			.status = DEPLOYMENT_RUNNING, .container = "0123456789ab", .port = 9}});
+		.deployments = {{.environment = "production",
+			.branch = "",
+			.slot = "",
+			.status = DEPLOYMENT_RUNNING,
+			.container = "0123456789ab",
+			.port = 9}});
 	has(s, 2000, "shop.test production shop/production// slot=any held=0 +http://172.17.0.9:9");
 	ENTRY(s, .name = "shop",
-		.deployments = {{.environment = "production", .branch = "", .slot = "",
-			.status = DEPLOYMENT_RUNNING, .container = "other", .port = 9}});
+		.deployments = {{.environment = "production",
+			.branch = "",
+			.slot = "",
+			.status = DEPLOYMENT_RUNNING,
+			.container = "other",
+			.port = 9}});
 	has(s, 3000, "shop.test production shop/production// slot= held=0\n");
 }
 
@@ -358,7 +383,8 @@ an_entry_may_be_in_one_registry_only(void **state)
 	has(s, 1000, "blog.example production shop/");
 	ENTRY(s, .name = "shop", .domains = {"shop.example"});
 	has(s, 2000, "shop.example production shop/");
-	has(s, 2000, "! registry-duplicate: ssot.json: project 'shop': it stands in ssot.json, too");
+	has(s, 2000,
+		"! registry-duplicate: ssot.json: project 'shop': it stands in ssot.json, too");
 	planner_remove_project(s->planner, "registry.directory", "shop", true);
 	has(s, 3000, "blog.example production shop/");
 }
@@ -380,7 +406,8 @@ static_routes_come_and_go(void **state)
 	struct stage *s = *state;
 	ENTRY(s, .name = "shop", .domains = {"ws.test"});
 	static_put(s, "registry.directory", "ws.test");
-	has(s, 1000, "ws.test static /// slot= held=0 +http://10.0.0.5:8000:serving +http://10.0.0.6");
+	has(s, 1000,
+		"ws.test static /// slot= held=0 +http://10.0.0.5:8000:serving +http://10.0.0.6");
 	has(s, 1000, "! host-taken: ssot.json: domains: ws.test is a static route of ssot.json");
 	static_put(s, "registry.postgres", "ws.test");
 	has(s, 2000, "! registry-duplicate: ssot.json: static route ws.test");

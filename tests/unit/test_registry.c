@@ -1,4 +1,4 @@
-#include "reconciler/sources/registry_parse.h"
+#include "reconciler/registry/registry_parse.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "reconciler/base/json.h"
-#include "reconciler/sources/registry_time_parse.h"
+#include "reconciler/registry/registry_time_parse.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

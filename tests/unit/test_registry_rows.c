@@ -1,4 +1,4 @@
-#include "reconciler/sources/registry_rows_parse.h"
+#include "reconciler/registry/registry_rows_parse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
