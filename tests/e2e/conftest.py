@@ -13,6 +13,7 @@ import tempfile
 import pytest
 
 import engines
+import postgres as postgres_module
 import traefik as traefik_module
 import waymark as waymark_module
 
@@ -78,16 +79,58 @@ def own_dockerd(directory):
     yield from _engine(engines.Dockerd, f"{directory}/d")
 
 
+@pytest.fixture(scope="session")
+def postgres_of_the_run(run_directory):
+    server = postgres_module.Postgres(f"{run_directory}/pg")
+    try:
+        yield server.start()
+    finally:
+        server.destroy()
+
+
 @pytest.fixture
-def waymark(directory):
-    """Makes Waymarks: waymark(engine, base_domain="x", …), started unless start=False."""
+def database(postgres_of_the_run, directory):
+    """A fresh one on the server of the run, which nobody may stop."""
+    one = postgres_of_the_run.database(os.path.basename(directory))
+    yield one
+    one.drop()
+
+
+@pytest.fixture
+def own_postgres(directory):
+    """One that the test may stop; its database `postgres` is the test's."""
+    server = postgres_module.Postgres(f"{directory}/pg")
+    try:
+        yield server.start()
+    finally:
+        server.destroy()
+
+
+@pytest.fixture
+def pgbouncer(directory):
+    """Makes PgBouncers: pgbouncer(server, mode="session"), started."""
     made = []
 
-    def make(*on, start=True, listen=None, **config):
+    def make(server, **how):
+        made.append(postgres_module.PgBouncer(f"{directory}/b{len(made)}", server, **how))
+        return made[-1].start()
+
+    yield make
+    for one in made:
+        one.kill()
+
+
+@pytest.fixture
+def waymark(directory):
+    """Makes Waymarks: waymark(engine, base_domain="x", …), started unless start=False; with `file`
+    that is all of its configuration beside `env`."""
+    made = []
+
+    def make(*on, start=True, listen=None, env=None, file=None, **config):
         config.setdefault("engines", [
             {"name": f"{e.kind}{i or ''}", "host": e.host, "network": e.network}
             for i, e in enumerate(on)])
-        one = waymark_module.Waymark(f"{directory}/w{len(made)}", config, listen)
+        one = waymark_module.Waymark(f"{directory}/w{len(made)}", file or config, listen, env)
         made.append(one)
         return one.start() if start else one
 

@@ -138,13 +138,23 @@ class Engine:
     # images and networks
 
     def image_make(self, tag=IMAGE):
-        """The backend and nothing else, as `docker import` does it."""
+        """The backend and nothing else."""
+        self.image_import(tag, {"backend": native.backend()}, ["/backend"])
+
+    def image_import(self, tag, files, command, links=None):
+        """As `docker import` does it: {path in it: file here}, what it runs, {path in it: where it
+        points}."""
         tar = io.BytesIO()
         with tarfile.open(fileobj=tar, mode="w") as t:
-            t.add(native.backend(), "backend")
+            for name, path in files.items():
+                t.add(os.path.realpath(path), name)
+            for name, target in (links or {}).items():
+                link = tarfile.TarInfo(name)
+                link.type, link.linkname = tarfile.SYMTYPE, target
+                t.addfile(link)
         name, version = tag.split(":")
         self.call("POST", "/images/create", tar.getvalue(), query={
-            "fromSrc": "-", "repo": name, "tag": version, "changes": 'CMD ["/backend"]'})
+            "fromSrc": "-", "repo": name, "tag": version, "changes": f"CMD {json.dumps(command)}"})
         self.call("GET", f"/images/{tag}/json")
 
     def network_create(self, name):
@@ -161,13 +171,13 @@ class Engine:
     # containers
 
     def create(self, name, labels=None, env=None, networks=None, expose=(8080,), publish=None,
-               health=None, image=IMAGE, network_mode=None):
+               health=None, image=IMAGE, network_mode=None, command=("/backend",)):
         """publish: {container port: port on 127.0.0.1}; health: {"Interval": seconds, …}, with the
-        backend's own check as Test."""
+        backend's own check as Test; command=None: what the image runs."""
         networks = networks or [self.network]
         body = {
             "Image": image,
-            "Cmd": ["/backend"],
+            **({"Cmd": list(command)} if command else {}),
             "Labels": labels or {},
             "Env": [f"{k}={v}" for k, v in {"NAME": name, **(env or {})}.items()],
             "ExposedPorts": {f"{p}/tcp": {} for p in expose},

@@ -39,3 +39,14 @@ def get_json(address, path, headers=None, timeout=10):
     if status != 200:
         raise LookupError(f"GET {path}: {status}: {body[:300]!r}")
     return json.loads(body)
+
+
+def ask_host(address, port, path="/", timeout=5):
+    """(status, octets) of a server that is not on loopback: a container."""
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

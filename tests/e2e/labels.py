@@ -44,3 +44,17 @@ def traefik(name, host, port=8080):
         f"traefik.http.routers.{name}.entrypoints": "web",
         f"traefik.http.services.{name}.loadbalancer.server.port": str(port),
     }
+
+
+def mvp(subdomain, base="test", port=8080):
+    """What the MVP backend writes on each deployment's container, which is called as the subdomain."""
+    return {
+        "traefik.enable": "true",
+        f"traefik.http.routers.{subdomain}.rule": f"Host(`{subdomain}.{base}`)",
+        f"traefik.http.services.{subdomain}.loadbalancer.server.port": str(port),
+    }
+
+
+def codeb(project, environment="production", slot="blue"):
+    """CodeB's; the container's port is always 3000."""
+    return {"codeb.project": project, "codeb.environment": environment, "codeb.slot": slot}

@@ -35,3 +35,17 @@ def traefik():
 
 def waymark():
     return os.environ.get("WAYMARK") or os.path.join(ROOT, "build", "waymark")
+
+
+def is_sanitized():
+    """Then what it takes of memory says nothing."""
+    with open(waymark(), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
+def busybox():
+    """The static one, which runs in a container that has nothing else."""
+    for path in ("/bin/busybox", "/usr/bin/busybox"):
+        if os.path.exists(path):
+            return path
+    raise RuntimeError("busybox is missing; tests/install demo brings busybox-static")

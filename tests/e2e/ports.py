@@ -13,3 +13,13 @@ def free():
         if port not in _given:
             _given.add(port)
             return port
+
+
+def is_free(port):
+    try:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", port))
+        return True
+    except OSError:
+        return False

@@ -9,6 +9,7 @@ import engines
 import load
 import native
 import ports
+import postgres
 import process
 import wait
 import waymark as waymark_module
@@ -107,3 +108,56 @@ def test_a_broken_waymark_is_noticed(directory, mess):
     one.process.start().popen.wait()
     with pytest.raises(AssertionError, match="in Waymark's log"):
         one.stop()
+
+
+def test_a_postgres_leaves_nothing_behind(directory):
+    namespace = postgres.Namespace().create()
+    try:
+        server = postgres.Postgres(f"{directory}/pg", namespace).start()
+        assert server.sql("SELECT 1") == [(1,)]
+        pids = server.pids()
+        assert len(pids) > 1
+        server.sigstop()
+        server.destroy()
+        assert all(map(process.ended, pids))
+        assert not os.path.exists(server.directory)
+    finally:
+        namespace.destroy()
+    assert namespace.wire not in links()
+    assert not os.path.exists(f"/run/netns/{namespace.name}")
+
+
+def test_a_cut_network_says_nothing(directory):
+    """A connection that is there hangs, a new one gets no answer, the tests' own goes on."""
+    namespace = postgres.Namespace().create()
+    server = postgres.Postgres(f"{directory}/pg", namespace)
+    try:
+        server.start()
+        client = postgres.psycopg2.connect(server.url(tcp_user_timeout=1000))
+        cursor = client.cursor()
+        cursor.execute("SELECT 1")
+        namespace.cut()
+        assert server.sql("SELECT 2") == [(2,)]
+        with pytest.raises(postgres.psycopg2.OperationalError, match="timed out|timeout"):
+            cursor.execute("SELECT 3")
+        with pytest.raises(postgres.psycopg2.OperationalError, match="timeout expired"):
+            postgres.psycopg2.connect(server.url(connect_timeout=2))
+        namespace.heal()
+        postgres.psycopg2.connect(server.url(connect_timeout=2)).close()
+    finally:
+        server.destroy()
+        namespace.destroy()
+
+
+def test_a_transaction_pooler_forgets_who_listens(own_postgres, pgbouncer):
+    pool = pgbouncer(own_postgres)
+    client = postgres.psycopg2.connect(pool.url())
+    client.autocommit = True
+    cursor = client.cursor()
+    cursor.execute("LISTEN news")
+    assert len(own_postgres.backends()) == 1
+    own_postgres.sql("NOTIFY news")
+    wait.until(lambda: not own_postgres.backends(), 10, "the pooler closes what it does not need")
+    cursor.execute("SELECT pg_listening_channels()")
+    assert cursor.fetchall() == []
+    client.close()

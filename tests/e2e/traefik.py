@@ -13,16 +13,18 @@ import wait
 
 class Traefik:
     """Takes its routes from Waymark (`waymark`: its port), from its own Docker provider (`docker`:
-    the engine's host), and by `rest` from whoever pushes."""
+    the engine's host), by `rest` from whoever pushes, and always from the files of `dynamic`."""
 
     def __init__(self, directory, waymark=None, docker=None, rest=False, headers=None, port=None):
         os.makedirs(directory, exist_ok=True)
         self.directory = str(directory)
+        self.dynamic = f"{self.directory}/dynamic"
+        os.makedirs(self.dynamic, exist_ok=True)
         self.port = port or ports.free()  # http
         self.tls_port = ports.free()
         self.api_port = ports.free()
         self.providers = {"providersThrottleDuration": "0s",
-                          "file": {"filename": f"{self.directory}/tls.yml"}}
+                          "file": {"directory": self.dynamic, "watch": True}}
         if waymark is not None:
             self.providers["http"] = {
                 "endpoint": f"http://127.0.0.1:{waymark}/traefik?wait=4s",
@@ -49,7 +51,7 @@ class Traefik:
                     "traefik": {"address": f"127.0.0.1:{self.api_port}"}},
                 "providers": self.providers}, f, indent=1)
         # with a default certificate Traefik does not make a new one at every change
-        with open(f"{self.directory}/tls.yml", "w") as f:
+        with open(f"{self.dynamic}/tls.yml", "w") as f:
             cert, key = self._certificate()
             json.dump({"tls": {"stores": {"default": {
                 "defaultCertificate": {"certFile": cert, "keyFile": key}}}}}, f)

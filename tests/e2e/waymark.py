@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import http_unix
@@ -16,24 +17,38 @@ BROKEN = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|
 
 
 class Waymark:
-    """`config` is its configuration, without `listen` and `state_dir`, which are made up here."""
+    """`config` is its configuration, without `listen` and `state_dir`, which are made up here; or
+    the path of a file that is used as it is, /dev/null for none.  `env` is added to the environment,
+    which says the two where the file is somebody else's."""
 
-    def __init__(self, directory, config, listen=None):
+    def __init__(self, directory, config, listen=None, env=None):
         os.makedirs(directory, exist_ok=True)
         self.directory = str(directory)
         self.port = ports.free()
-        self.config = {"listen": listen or f"127.0.0.1:{self.port}",
-                       "state_dir": f"{self.directory}/state", "base_domain": "test", **config}
-        self.file = f"{self.directory}/waymark.yaml"
-        self.process = process.Process(
-            [native.waymark(), "run", "-c", self.file], f"{self.directory}/waymark.log",
-            env={"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
-                 "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"})
-        self.expected_exit = (0,)
+        self.listen = listen or f"127.0.0.1:{self.port}"
+        env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+               "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", **(env or {})}
+        if isinstance(config, dict):
+            self.config = {"listen": self.listen, "state_dir": f"{self.directory}/state",
+                           "base_domain": "test", **config}
+            self.file = f"{self.directory}/waymark.yaml"
+        else:
+            self.config, self.file = None, str(config)
+            env.setdefault("WAYMARK_STATE_DIR", f"{self.directory}/state")
+            env.setdefault("WAYMARK_LISTEN", self.listen)
+        self.process = process.Process([native.waymark(), "run", "-c", self.file],
+                                       f"{self.directory}/waymark.log", env=env)
 
     def write_config(self):
+        if self.config is None:
+            return
         with open(self.file, "w") as f:  # JSON is YAML
             json.dump(self.config, f, indent=1)
+
+    def reload(self):
+        """SIGHUP, with what `config` says now."""
+        self.write_config()
+        self.process.signal(signal.SIGHUP)
 
     def start(self, ready=True):
         """With ready=False it returns when Waymark listens."""
@@ -84,6 +99,10 @@ class Waymark:
         """Those with this code, or that mention this text anywhere."""
         return [p for p in self.api("/api/v1/problems")
                 if code in (None, p["code"]) and about in json.dumps(p, ensure_ascii=False)]
+
+    def troubles(self):
+        """Problems, but for what is registered and has no container."""
+        return [p for p in self.problems() if p["code"] != "no-servers"]
 
     def route(self, host):
         """The route of a host, with its servers; None."""
