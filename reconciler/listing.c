@@ -17,6 +17,19 @@ is_registry(const struct source_info *info)
 	return strncmp(info->name, "registry.", strlen("registry.")) == 0;
 }
 
+static const char *
+source_remedy(const struct source_info *info)
+{
+	if (info->status == SOURCE_NEW)
+		return is_registry(info)
+			       ? "mend it, or `registry` in the configuration"
+			       : "start the engine, or mend `engines` in the configuration";
+	return is_registry(info) ? "mend it, or `registry` in the configuration; what it last said "
+				   "stays in force"
+				 : "start the engine, or mend `engines` in the configuration; what "
+				   "it last said stays in force";
+}
+
 static void
 list_source(const struct listing *l, const struct source_info *info)
 {
@@ -24,12 +37,7 @@ list_source(const struct listing *l, const struct source_info *info)
 	struct problem p = {.code = PROBLEM_SOURCE_STALE,
 		.object = object,
 		.what = *info->error ? info->error : "it was not seen yet",
-		.remedy =
-			is_registry(info)
-				? "mend it, or `registry` in the configuration; what it last said "
-				  "stays in force"
-				: "start the engine, or mend `engines` in the configuration; what "
-				  "it last said stays in force",
+		.remedy = source_remedy(info),
 		.since_ms = info->since_ms};
 
 	snprintf(object, sizeof(object), "%s%s at %s", is_registry(info) ? "" : "engine ",
@@ -49,7 +57,8 @@ list_fault(void *arg, const struct registry_fault *f)
 {
 	const struct listing *l = arg;
 
-	l->fn(l->arg, &(struct problem){.code = PROBLEM_REGISTRY_INVALID,
+	l->fn(l->arg, &(struct problem){.code = f->warning ? PROBLEM_REGISTRY_IMPAIRED
+							   : PROBLEM_REGISTRY_INVALID,
 			      .object = f->file,
 			      .field = *f->path ? f->path : NULL,
 			      .what = f->what,

@@ -40,15 +40,15 @@ watched_finish(struct watched *w)
 static void
 log_status(const struct source_info *info)
 {
-	static const char *const text[] = {"new", "ready", "stale"};
-
 	if (info->status == SOURCE_READY)
 		LOG(LOG_INFO, "source ready", LOG_S("source", info->name),
 			LOG_S("kind", info->kind), LOG_S("version", info->version),
 			LOG_N("objects", info->objects));
-	else
+	else if (info->status == SOURCE_STALE)
 		LOG(LOG_WARN, "source does not answer, keeping what it last said",
-			LOG_S("source", info->name), LOG_S("status", text[info->status]),
+			LOG_S("source", info->name), LOG_S("err", info->error));
+	else
+		LOG(LOG_WARN, "source does not answer, trying again", LOG_S("source", info->name),
 			LOG_S("err", info->error));
 }
 
@@ -58,9 +58,11 @@ watched_note(struct watched *w)
 	struct source_info info;
 
 	watched_info(w, &info);
-	if (info.status != w->status)
+	bool failed = *info.error;
+	if (info.status != w->status || (info.status == SOURCE_NEW && failed && !w->failed))
 		log_status(&info);
 	w->status = info.status;
+	w->failed = failed;
 	if (info.status != SOURCE_READY)
 		return false;
 

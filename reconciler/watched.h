@@ -16,6 +16,7 @@ struct watched {
 	bool seen; /* whole, in this run or an earlier one */
 	bool looked; /* whole, in this run */
 	enum source_status status; /* as it was logged last */
+	bool failed; /* it has said why it is not ready, and that was logged */
 };
 
 void watched_info(const struct watched *w, struct source_info *ret);

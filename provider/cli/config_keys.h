@@ -166,7 +166,7 @@ X("slots", SECTION, NONE, NULL, NULL, \
 X("slots.grace", ONE, DURATION, "48h", "0s-365d", \
 	"How long a grace period is that does not say its end.") \
 X("slots.drain", ONE, DURATION, "30s", "0s-1h", \
-	"How long what the registry no longer has is still served.") \
+	"How long a project that the registry no longer has is still served.") \
 X("slots.auto_rollback", LATER, NONE, NULL, NULL, \
 	"What happens when the active slot is ready no more.") \
 X("preview", LATER, NONE, NULL, NULL, \

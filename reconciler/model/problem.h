@@ -45,6 +45,8 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 	X(STATE_FAILED, "state-failed", PROBLEM_ERROR, "The state cannot be kept on disk.")            \
 	X(REGISTRY_INVALID, "registry-invalid", PROBLEM_ERROR,                                         \
 		"The registry says what cannot be used; its last good form stays in force.")           \
+	X(REGISTRY_IMPAIRED, "registry-impaired", PROBLEM_WARNING,                                     \
+		"The registry can be used, and not as well as it could be.")                           \
 	X(REGISTRY_DUPLICATE, "registry-duplicate", PROBLEM_ERROR,                                     \
 		"An entry stands in two registries; one of them counts.")                              \
 	X(ENVIRONMENT_UNKNOWN, "environment-unknown", PROBLEM_WARNING,                                 \

@@ -345,12 +345,26 @@ deployment_is(const struct registered_deployment *d, const struct endpoint *e)
 	return is_id(d->container) && strncmp(d->container, e->id, strlen(d->container)) == 0;
 }
 
+/* One that runs before one that does not, then the newest, then the first project by name. */
+static bool
+deployment_beats(const struct registered_deployment *a, const struct registered_project *p,
+	const struct registered_deployment *b, const struct registered_project *q)
+{
+	bool a_runs = a->status == DEPLOYMENT_RUNNING, b_runs = b->status == DEPLOYMENT_RUNNING;
+
+	if (a_runs != b_runs)
+		return a_runs;
+	if (a->created_ms != b->created_ms)
+		return a->created_ms > b->created_ms;
+	return p != q && strcmp(p->name, q->name) < 0;
+}
+
 static const struct registered_deployment *
 handle_deployment(const struct registrar *r, const char *text, const struct endpoint *e,
 	const struct registered_project **ret_project)
 {
 	const struct handle *h = handle_find(r, text);
-	const struct registered_deployment *newest = NULL;
+	const struct registered_deployment *best = NULL;
 
 	for (size_t i = 0; h && i < h->n; i++) {
 		const struct registered_project *p = h->projects[i];
@@ -358,17 +372,14 @@ handle_deployment(const struct registrar *r, const char *text, const struct endp
 			continue;
 		for (size_t k = 0; k < p->ndeployments; k++) {
 			const struct registered_deployment *d = &p->deployments[k];
-			if (!deployment_is(d, e))
+			if (!deployment_is(d, e) ||
+				(best && !deployment_beats(d, p, best, *ret_project)))
 				continue;
-			if (newest && (d->created_ms < newest->created_ms ||
-					      (d->created_ms == newest->created_ms &&
-						      strcmp(p->name, (*ret_project)->name) >= 0)))
-				continue;
-			newest = d;
+			best = d;
 			*ret_project = p;
 		}
 	}
-	return newest;
+	return best;
 }
 
 const struct registered_deployment *

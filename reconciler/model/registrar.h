@@ -54,7 +54,8 @@ void registrar_each_said(const struct registrar *r,
 	void (*route)(void *arg, const struct registered_static *s), void *arg);
 
 /* Names and ids of containers that deployments name: the project's deployment that this container
- * is, with its project; NULL where none names it.  Of several the newest. */
+ * is, with its project; NULL where none names it.  Of several
+ * one that runs, and of those the newest. */
 const struct registered_deployment *registrar_deployment(const struct registrar *r,
 	const struct endpoint *e, const struct registered_project **ret_project);
 

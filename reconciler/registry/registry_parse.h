@@ -33,6 +33,7 @@ struct registry_fault {
 			     whole file */
 	const char *what; /* "not a host name: 'a b'" */
 	const char *remedy; /* "write …" */
+	bool warning; /* all of it can be used */
 };
 
 struct registry_options {

@@ -248,11 +248,12 @@ book_size(const struct registry_pg *g)
 static bool
 believes(struct registry_pg *g, const struct registry_pg_reading *reading)
 {
-	size_t n = registry_pg_adopt_count(g->book, reading);
+	size_t projects, n = registry_pg_adopt_count(g->book, reading, &projects);
 	uint64_t now = uv_now(g->loop);
 	char what[200];
 
-	if (2 * n >= book_size(g))
+	/* Many static routes must not hide that the projects are gone. */
+	if (2 * n >= book_size(g) && 2 * projects >= registry_book_nprojects(g->book))
 		return true;
 	if (!g->doubted)
 		g->doubted_at = now;
@@ -261,7 +262,9 @@ believes(struct registry_pg *g, const struct registry_pg_reading *reading)
 		return true;
 	uint64_t left = g->cfg->shrink_after_ms - (now - g->doubted_at);
 	plan(g, left < DOUBT_MS ? left : DOUBT_MS);
-	snprintf(what, sizeof(what), "there are %zu entries where there were %zu", n, book_size(g));
+	snprintf(what, sizeof(what),
+		"there are %zu entries where there were %zu, %zu of them projects", n, book_size(g),
+		projects);
 	complain(g, &g->doubt, what,
 		"nothing, where it is meant: it is believed when it has said so for "
 		"registry.shrink_after; what was there stays in force until then");
@@ -506,6 +509,7 @@ faults(const struct registry *r, void (*fn)(void *arg, const struct registry_fau
 		{.what = g->broken.what, .remedy = g->broken.remedy},
 		{.what = g->doubt.what, .remedy = g->doubt.remedy},
 		{.what = registry_pg_session_deaf(g->session),
+			.warning = true,
 			.remedy = "use a session-pooled or direct connection to the primary for "
 				  "registry.postgres.url"},
 	};

@@ -21,10 +21,11 @@ is_bad(const struct registry_reading *r, const char *name)
 }
 
 size_t
-registry_pg_adopt_count(const struct registry_book *b, const struct registry_pg_reading *reading)
+registry_pg_adopt_count(const struct registry_book *b, const struct registry_pg_reading *reading,
+	size_t *ret_projects)
 {
 	const struct registry_reading *r = reading->reading;
-	size_t n = r->nprojects + r->nstatics + reading->nkept_projects + reading->nkept_statics;
+	size_t n = r->nprojects + reading->nkept_projects;
 
 	/* Rows that are right may stand beside one that is not: then it is counted already. */
 	for (size_t i = 0, at = 0; i < r->nbad_projects; i++) {
@@ -34,7 +35,8 @@ registry_pg_adopt_count(const struct registry_book *b, const struct registry_pg_
 			at < r->nprojects && strcmp(r->projects[at]->name, r->bad_projects[i]) == 0;
 		n += !counted && registry_book_find(b, r->bad_projects[i]);
 	}
-	return n + r->nbad_statics;
+	*ret_projects = n;
+	return n + r->nstatics + reading->nkept_statics + r->nbad_statics;
 }
 
 static size_t

@@ -11,9 +11,9 @@
 #include "reconciler/registry/registry_book.h"
 #include "reconciler/registry/registry_pg_read.h"
 
-/* How many entries of a read of all would be in force. */
-size_t registry_pg_adopt_count(
-	const struct registry_book *b, const struct registry_pg_reading *reading);
+/* How many entries of a read of all would be in force, and how many of them are projects. */
+size_t registry_pg_adopt_count(const struct registry_book *b,
+	const struct registry_pg_reading *reading, size_t *ret_projects);
 void registry_pg_adopt_all(struct registry_book *b, const struct registry_pg_reading *reading);
 /* False where one of the names is no project's, neither in the book nor in the read. */
 bool registry_pg_adopt_some(struct registry_book *b, const struct registry_pg_reading *reading);

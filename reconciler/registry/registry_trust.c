@@ -329,10 +329,13 @@ absorb_ssot(struct held *h, struct registry_file *f, const struct registry_momen
 	}
 	if (held_unread(h, f, m))
 		return false;
-	return held_read(h, f, m,
-		registry_book_nprojects(m->book) + registry_book_nstatics(m->book),
-		r->nprojects + r->nbad_projects + r->nstatics + r->nbad_statics,
-		"projects and static routes");
+
+	/* Many static routes must not hide that the projects are gone. */
+	size_t was = registry_book_nprojects(m->book), is = r->nprojects + r->nbad_projects;
+	if (is * 2 < was)
+		return held_read(h, f, m, was, is, "projects");
+	return held_read(h, f, m, was + registry_book_nstatics(m->book),
+		is + r->nstatics + r->nbad_statics, "projects and static routes");
 }
 
 /* -- slots.json -- */

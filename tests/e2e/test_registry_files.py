@@ -308,7 +308,8 @@ def stale(waymark, source):
 
 def test_a_file_that_shrinks_is_doubted(files, dockerd, waymark):
     """CodeB's API writes an empty one back when it could not read it."""
-    one = waymark(dockerd, registry={"directory": files.path, "shrink_after": "4s"})
+    one = waymark(dockerd, slots={"drain": "1s"},
+                  registry={"directory": files.path, "shrink_after": "4s", "unregistered": "ignore"})
     wait.until(lambda: len(one.hosts()) >= len(STATIC), 5)
     before = one.hosts()
     projects, files.projects = files.projects, {}
@@ -322,7 +323,7 @@ def test_a_file_that_shrinks_is_doubted(files, dockerd, waymark):
     files.projects, files.slots = {}, {}
     files.write()
     wait.stays(lambda: {f"{n}.test" for n in PROJECTS} <= set(one.hosts()), 3, "not before its time")
-    wait.until(lambda: not {f"{n}.test" for n in PROJECTS} & set(one.hosts()), 45,
+    wait.until(lambda: not {f"{n}.test" for n in PROJECTS} & set(one.hosts()), 10,
                "it has said so long enough, and the drain is over")
     assert not one.problems("source-doubted")
 
