@@ -1,7 +1,8 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Measures build/waymark on the fake engine; tests/bench/README.md says what and how.
 
-    tests/bench/bench.py [--only latency,events,memory,polls,storm] [--json FILE] [--markdown FILE]
+    tests/bench/bench.py [--only latency,events,memory,polls,storm,registry]
+                         [--json FILE] [--markdown FILE]
 
 With BENCH_QUICK=1 it only looks that everything runs and that nothing is lost and no request is
 one too many, never at a time; exit code 1 where it is not so.
@@ -10,6 +11,7 @@ one too many, never at a time; exit code 1 where it is not so.
 import argparse
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from fake import BUILD, Fake  # noqa: E402
 from polls import bytes_write, go_server, measure_polls  # noqa: E402
+import registry_costs  # noqa: E402
 from report import Report  # noqa: E402
 from subject import Cpu, Waymark, get, wrong_hosts  # noqa: E402
 
@@ -34,6 +37,7 @@ class Sizes:
     many = 500 if QUICK else 10_000
     latency_events = 40 if QUICK else 500
     gap_ms = (2, 5) if QUICK else (5, 60)
+    slow_gap_ms = (10, 50) if QUICK else (200, 800)
     counted_events = 100 if QUICK else 2_000
     memory_events = 200 if QUICK else 5_000
     storm = (200, 1) if QUICK else (1_000, 5)
@@ -312,16 +316,28 @@ def measure_polls_of_both(report, directory):
     measure_polls(report, fakes, directory, Sizes.wrk_seconds)
 
 
+def measure_registry(report, directory):
+    registry_costs.measure_registry(report, directory, registry_costs.Sizes(
+        few=Sizes.few, many=Sizes.many, changes=10 if QUICK else 60, gap_ms=Sizes.gap_ms,
+        slow_changes=3 if QUICK else 20, slow_gap_ms=Sizes.slow_gap_ms,
+        starts=Sizes.starts, settle_s=0.2 if QUICK else Sizes.settle_s, idle_s=2 if QUICK else 40,
+    ))  # fmt: skip
+
+
 PARTS = {
     "latency": measure_latency,
     "events": measure_events,
     "memory": measure_memory,
     "polls": measure_polls_of_both,
     "storm": measure_storm,
+    "registry": measure_registry,
 }
 
 # Which targets are about what is done and not about how fast.
-EXACT = ("lists", "inspects an event", "hosts that are wrong", "hosts wrong for good")
+EXACT = (
+    "lists", "inspects an event", "hosts that are wrong", "hosts wrong for good",
+    "statements a change", "rows a change", "changes that are not in the document",
+)  # fmt: skip
 
 
 def failures(report):
@@ -335,6 +351,7 @@ def main():
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     report = Report()
     with tempfile.TemporaryDirectory(prefix="wmb-", dir="/tmp") as directory:
         for name in arguments.only.split(","):

@@ -4,6 +4,7 @@
  *	bench_client first HOST PORT
  *	bench_client hold HOST PORT plain|gzip
  *	bench_client fetch HOST PORT TIMES plain|gzip
+ *	bench_client watch HOST PORT plain|gzip
  *
  * latency: with a poll held, takes one container's health away or gives it back, at random gaps,
  * and waits for the reply that says so: the container's address has left the document, or is in it.
@@ -14,6 +15,10 @@
  * hold: polls until it is stopped by SIGTERM; prints the replies and bytes it got.
  * fetch: asks so many times, 10 ms apart, and prints the microseconds from the question to the
  * reply's first byte and to its last, and the bytes: what this machine needs for the bytes alone.
+ * watch: with a poll held, takes a text from its standard input, a line, and waits for the reply
+ * that has it.  A line for each: when the first and the last byte of that reply came, in
+ * CLOCK_MONOTONIC nanoseconds, bytes, whether it came as gzip, and how many replies it took.
+ * Says "ready" before.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -453,6 +458,74 @@ run_fetch(char **argv)
 	return 0;
 }
 
+struct watch {
+	struct poller poller;
+	struct buf document;
+	char text[512]; /* what is waited for; "": nothing */
+	unsigned replies;
+};
+
+static bool
+watch_has(const struct watch *w)
+{
+	return memmem(w->document.p, w->document.n, w->text, strlen(w->text));
+}
+
+static void
+watch_reply(struct watch *w)
+{
+	poller_read(&w->poller);
+	if (w->poller.reply.status != 200)
+		die("status %d", w->poller.reply.status);
+	struct reply reply = w->poller.reply;
+	reply_unpack(&w->poller, &w->document);
+	poller_ask(&w->poller);
+	w->replies++;
+	if (!*w->text || !watch_has(w))
+		return;
+	printf("%llu %llu %zu %d %u\n", (unsigned long long)reply.first_ns,
+		(unsigned long long)reply.last_ns, reply.body_n, reply.gzip, w->replies);
+	*w->text = '\0';
+}
+
+/* Whoever writes the line makes the change after it, so a reply that is there with it is older. */
+static bool
+watch_line(struct watch *w)
+{
+	if (!fgets(w->text, sizeof(w->text), stdin))
+		return false;
+	w->text[strcspn(w->text, "\n")] = '\0';
+	w->replies = 0;
+	if (watch_has(w))
+		die("it is there before the change: %s", w->text);
+	return true;
+}
+
+static int
+run_watch(char **argv)
+{
+	struct watch w = {.poller = {.host = argv[0], .port = argv[1]}};
+	struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
+
+	w.poller.gzip = !strcmp(argv[2], "gzip");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!poller_connect(&w.poller))
+		die("nothing listens on %s:%s", argv[0], argv[1]);
+	poller_ask(&w.poller);
+	watch_reply(&w);
+	puts("ready");
+	fds[1].fd = w.poller.fd;
+	while (poll(fds, 2, ANSWER_TIMEOUT_MS) > 0) {
+		if (fds[0].revents && !watch_line(&w))
+			break;
+		if (fds[1].revents)
+			watch_reply(&w);
+	}
+	buf_finish(&w.document);
+	buf_finish(&w.poller.in);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -462,6 +535,7 @@ static const struct {
 	{"first", 2, run_first},
 	{"hold", 3, run_hold},
 	{"fetch", 4, run_fetch},
+	{"watch", 3, run_watch},
 };
 
 int
@@ -470,7 +544,7 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
 		if (argc == modes[i].args + 2 && !strcmp(argv[1], modes[i].name))
 			return modes[i].run(argv + 2);
-	fputs("usage: bench_client latency|first|hold|fetch …, see the head of its source\n",
+	fputs("usage: bench_client latency|first|hold|fetch|watch …, see the head of its source\n",
 		stderr);
 	return 2;
 }

@@ -1,5 +1,6 @@
 """Figures beside their targets: as text, as JSON, and as a page of the manual."""
 
+import glob
 import json
 import operator
 import os
@@ -14,13 +15,17 @@ COMPARE = {"<": operator.lt, "<=": operator.le, ">=": operator.ge, "==": operato
 
 
 class Report:
-    """Sections of rows; a row is a figure with its unit and, where there is one, its target."""
+    """Sections of rows; a row is a figure with its unit and, where there is one, its target.
+
+    A section with sizes has rows of two figures and their ratio."""
 
     def __init__(self):
         self.sections = []
 
-    def section(self, key, title, text):
-        self.sections.append({"key": key, "title": title, "text": text, "rows": []})
+    def section(self, key, title, text, sizes=None):
+        """sizes: what the two figures of each row are of, ("100 projects", "10,000 projects")."""
+        section = {"key": key, "title": title, "text": text, "rows": []}
+        self.sections.append({**section, "sizes": sizes} if sizes else section)
         print(f"\n{title}", flush=True)
 
     def row(self, what, value, unit="", target=None):
@@ -31,6 +36,20 @@ class Report:
             row["met"] = bool(COMPARE[target[0]](value, target[1]))
         self.sections[-1]["rows"].append(row)
         print("  " + " ".join(row_cells(row)), flush=True)
+
+    def pair(self, what, few, many, unit="", target=None, each=None):
+        """target: of the ratio many : few; each: of both figures."""
+        ratio = many / few if few else None
+        row = {"what": what, "few": few, "many": many, "value": ratio, "unit": unit,
+               "target": None, "met": None}  # fmt: skip
+        if target:
+            row["target"] = f"{target[0]} {target[1]:g} : 1"
+            row["met"] = ratio is not None and bool(COMPARE[target[0]](ratio, target[1]))
+        elif each:
+            row["target"] = f"{each[0]} {each[1]:g}"
+            row["met"] = all(bool(COMPARE[each[0]](value, each[1])) for value in (few, many))
+        self.sections[-1]["rows"].append(row)
+        print("  " + " | ".join(row_cells(row)), flush=True)
 
     def missed(self):
         return [r for s in self.sections for r in s["rows"] if r["met"] is False]
@@ -48,7 +67,12 @@ class Report:
         ]  # fmt: skip
         for section in self.sections:
             lines += ["", f"## {section['title']}", "", section["text"], ""]
-            lines += ["| figure | measured | target | |", "|---|---:|---:|---|"]
+            if section.get("sizes"):
+                few, many = section["sizes"]
+                lines += [f"| figure | {few} | {many} | ratio | target | |",
+                          "|---|---:|---:|---:|---:|---|"]  # fmt: skip
+            else:
+                lines += ["| figure | measured | target | |", "|---|---:|---:|---|"]
             for row in section["rows"]:
                 lines.append("| " + " | ".join(row_cells(row)) + " |")
         return "\n".join(lines) + "\n"
@@ -65,6 +89,10 @@ def number(value):
 def row_cells(row):
     unit = f" {row['unit']}" if row["unit"] else ""
     met = {None: "", True: "met", False: "missed"}[row["met"]]
+    if "many" in row:
+        ratio = "" if row["value"] is None else number(row["value"])
+        figures = [number(row[size]) + unit for size in ("few", "many")]
+        return [row["what"], *figures, ratio, row["target"] or "", met]
     target = f"{row['target']}{unit}" if row["target"] else ""
     return [row["what"], number(row["value"]) + unit, target, met]
 
@@ -90,4 +118,6 @@ def machine():
         "go": first_line("go", "version"),
         "caddy": first_line("caddy", "version"),
         "wrk": first_line("wrk", "-v").split(" Copyright")[0],
+        "postgresql": first_line(
+            *(glob.glob("/usr/lib/postgresql/15/bin/postgres") or ["postgres"]), "--version"),
     }

@@ -1,4 +1,4 @@
-"""The Waymark under test: started on a fake engine, looked at from outside through /proc."""
+"""The Waymark under test: started on a fake engine or none, looked at from outside through /proc."""
 
 import gzip
 import http.client
@@ -61,20 +61,23 @@ def get(port, path, packed=False):
 
 
 class Waymark:
-    """A running Waymark on a fake engine; its files are in directory."""
+    """A running Waymark; its files are in directory.  fake: its engine, or None; more: settings."""
 
-    def __init__(self, directory, fake, launcher=()):
+    def __init__(self, directory, fake, launcher=(), **more):
         self.port = free_port()
         number = len(list(Path(directory).glob("waymark-*.yaml")))
         self.config = Path(directory) / f"waymark-{number}.yaml"
         self.log_path = Path(directory) / f"waymark-{number}.log"
+        engine = fake and {"name": "fake", "host": f"unix://{fake.socket}", "network": "apps"}
         # JSON is YAML
         self.config.write_text(json.dumps({
             "listen": f"127.0.0.1:{self.port}",
             "base_domain": DOMAIN,
             "state_dir": str(Path(directory) / f"state-{number}"),
-            "engines": [{"name": "fake", "host": f"unix://{fake.socket}", "network": "apps"}],
+            "engines": [engine] if engine else [],
+            **more,
         }))  # fmt: skip
+        self.started_ns = time.monotonic_ns()
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [*launcher, str(WAYMARK), "run", "-c", str(self.config)],
@@ -119,6 +122,10 @@ class Waymark:
                 return raw
             time.sleep(0.1)
         raise RuntimeError("the document never came as gzip")
+
+    def bytes_read(self):
+        """By read() and its like, which is of files; not what sockets bring (proc(5), io)."""
+        return int(re.search(r"rchar: (\d+)", Path(f"/proc/{self.pid}/io").read_text()).group(1))
 
     def memory_mib(self, name):
         """VmRSS or VmHWM."""
