@@ -93,7 +93,8 @@ CREATE TABLE IF NOT EXISTS waymark.slot (
 	PRIMARY KEY (project, environment, name),
 	FOREIGN KEY (project, environment)
 		REFERENCES waymark.environment ON UPDATE CASCADE ON DELETE CASCADE,
-	-- Looked at when the transaction ends, so that two may change places in it.
+	-- Looked at when the transaction ends, so that two may change places in it.  INSERT … ON
+	-- CONFLICT has to name its columns therefore: ON CONFLICT (project, environment, name).
 	CONSTRAINT slot_one_is_active EXCLUDE (project WITH =, environment WITH =)
 		WHERE (state = 'active') DEFERRABLE INITIALLY DEFERRED
 );
@@ -111,8 +112,9 @@ CREATE TABLE IF NOT EXISTS waymark.static_route (
 			AND host !~ '(^|\.)([0-9]+|0x[0-9a-f]*)$' AND length(host) <= 253),
 	upstreams text[] NOT NULL DEFAULT '{}'
 		CONSTRAINT static_route_upstreams_are_urls
-		CHECK (array_to_string(upstreams, ' ', '?') ~
-			'^((https?|h2c)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?( |$))*$'),
+		CHECK (cardinality(upstreams) = 0 OR array_to_string(upstreams, '|', '?') ~ ('^(((https?|h2c)://'
+			'(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[1-9][0-9]{0,4})?/?)'
+			'(\||$))+$')),
 	addresses inet[] NOT NULL DEFAULT '{}'
 		CONSTRAINT static_route_addresses_are_no_networks
 		CHECK (array_to_string(addresses, ' ', '/') !~ '/'),
@@ -202,6 +204,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION waymark.ring() IS 'Tells Waymark which projects a statement has changed';
 
+-- Logical replication fires triggers of rows alone (PostgreSQL, 31.7 Architecture).
+CREATE OR REPLACE FUNCTION waymark.ring_row() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP <> 'INSERT' THEN
+		PERFORM pg_notify('waymark_registry', TG_ARGV[1] || (to_jsonb(OLD) ->> TG_ARGV[0]));
+	END IF;
+	IF TG_OP <> 'DELETE' THEN
+		PERFORM pg_notify('waymark_registry', TG_ARGV[1] || (to_jsonb(NEW) ->> TG_ARGV[0]));
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION waymark.ring_row() IS 'Tells Waymark which project a replicated row is of';
+
 DO $$
 DECLARE
 	t record;
@@ -225,10 +241,14 @@ BEGIN
 			'EXECUTE FUNCTION waymark.ring(%L, %L)', t.name, t.key, t.prefix);
 		EXECUTE format('CREATE TRIGGER ring_truncate AFTER TRUNCATE ON waymark.%I '
 			'FOR EACH STATEMENT EXECUTE FUNCTION waymark.ring()', t.name);
-		-- Rows that logical replication brings would ring nothing otherwise.
-		EXECUTE format('ALTER TABLE waymark.%I ENABLE ALWAYS TRIGGER ring_insert, '
-			'ENABLE ALWAYS TRIGGER ring_update, ENABLE ALWAYS TRIGGER ring_delete, '
-			'ENABLE ALWAYS TRIGGER ring_truncate', t.name);
+		EXECUTE format('DROP TRIGGER IF EXISTS ring_row ON waymark.%I', t.name);
+		EXECUTE format('CREATE TRIGGER ring_row AFTER INSERT OR UPDATE OR DELETE ON waymark.%I '
+			'FOR EACH ROW EXECUTE FUNCTION waymark.ring_row(%L, %L)',
+			t.name, t.key, t.prefix);
+		-- What logical replication brings rings row by row, everything else by statement.
+		EXECUTE format('ALTER TABLE waymark.%I ENABLE REPLICA TRIGGER ring_row, '
+			'ENABLE ALWAYS TRIGGER ring_insert, ENABLE ALWAYS TRIGGER ring_update, '
+			'ENABLE ALWAYS TRIGGER ring_delete, ENABLE ALWAYS TRIGGER ring_truncate', t.name);
 	END LOOP;
 END $$;
 

@@ -177,6 +177,13 @@ slots_of_unread(const struct held *h, const struct registry_book *book)
 	return n;
 }
 
+/* What a file in slots/ has had, be it that its entry is wrong now and the book's stays in force. */
+static size_t
+slots_of_own(const struct held *h, const struct registry_book *book)
+{
+	return h->good && !h->good->nbad_projects ? h->good->nslots : slots_of_unread(h, book);
+}
+
 /* Those in the book that slots.json answers for: what no file in slots/ has. */
 static size_t
 slots_of_main(const struct registry_trust *t, const struct registry_book *book)
@@ -392,7 +399,7 @@ absorb_own(struct registry_trust *t, struct registry_file *f, const struct regis
 	h->listed = true;
 	if (held_unread(h, f, m))
 		return false;
-	was = h->good ? h->good->nslots : registry_book_nslots_of(m->book, f->reading);
+	was = h->good ? slots_of_own(h, m->book) : registry_book_nslots_of(m->book, f->reading);
 	return held_read(h, f, m, was, f->reading->nbad_projects ? was : f->reading->nslots,
 		"slots that are not empty");
 }
@@ -401,7 +408,7 @@ absorb_own(struct registry_trust *t, struct registry_file *f, const struct regis
 static bool
 own_absent(struct registry_trust *t, struct held *h, const struct registry_moment *m)
 {
-	size_t n = h->good ? h->good->nslots : 0;
+	size_t n = slots_of_own(h, m->book);
 	char what[64];
 
 	h->has_id = false;

@@ -73,6 +73,7 @@ def test_the_loser_gets_the_host_when_the_owner_has_gone(world):
     world.engine.run("waiting", labels.waymark("waiting", host="site.test"))
     world.traefik.wait_answers("waiting.test", ["waiting"])
     web.remove()
+    wait.until(lambda: world.traefik.status("site.test") == 503, 2)
     wait.stays(lambda: world.traefik.status("site.test") == 503, 50)
     world.traefik.wait_answers("site.test", ["waiting"], timeout=30)
     assert taken(world.waymark, "waiting") == []

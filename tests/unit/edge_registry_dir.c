@@ -1158,6 +1158,39 @@ restored_with_files_of_their_own(void **state)
 	SOON(is_active("blog", "production", ""));
 }
 
+/* Whatever its file was last, what the book has of it is not let go of at once. */
+static void
+a_file_of_its_own_that_was_wrong(void **state)
+{
+	(void)state;
+	static const char wrong[] = "{\"active\": \"blue\", " SLOT("blue", "running") "}";
+	write_file(at("ssot.json"), BLOG("a.example"));
+	shell("mkdir %s", at("slots"));
+	write_file(at("slots/blog-production.json"), OWN("blue"));
+	start();
+	SOON(is_active("blog", "production", "blue"));
+	write_file(at("slots/blog-production.json"), wrong);
+	SOON(nfaults());
+	write_file(at("slots/blog-production.json"), "{\"slots\": {}}");
+	SOON(info().doubted);
+	assert_true(is_active("blog", "production", "blue"));
+	write_file(at("slots/blog-production.json"), wrong);
+	SOON(!info().doubted);
+	assert_int_equal(unlink(at("slots/blog-production.json")), 0);
+	SOON(info().doubted);
+	assert_true(is_active("blog", "production", "blue"));
+	/* Not read at all in this run. */
+	restart();
+	write_file(at("slots/blog-production.json"), "{");
+	start();
+	RUN_UNTIL(w.loop, nfaults());
+	assert_int_equal(unlink(at("slots/blog-production.json")), 0);
+	SOON(info().doubted);
+	assert_true(is_active("blog", "production", "blue"));
+	SOON(is_active("blog", "production", ""));
+	assert_int_equal(nfaults(), 0);
+}
+
 /* -- stories: much at once -- */
 
 static void
@@ -1270,6 +1303,7 @@ main(void)
 		STORY(restored_and_gone),
 		STORY(restored_and_shrunk),
 		STORY(restored_with_files_of_their_own),
+		STORY(a_file_of_its_own_that_was_wrong),
 		STORY(foreign_files),
 		STORY(a_hammer),
 		STORY(destroyed_at_any_time),
