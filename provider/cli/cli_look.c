@@ -9,7 +9,8 @@
 #include "reconciler/base/log.h"
 #include "reconciler/registry/registry_parse.h"
 
-#define LOOK_MS 8000
+/* Longer than the 10 s that a query is given, so that the server's own words are heard. */
+#define LOOK_MS 12000
 #define TICK_MS 20
 /* A registry that says it cannot be read may be a server that just starts, or a file half written,
  * which is read again for a second before it counts as broken. */

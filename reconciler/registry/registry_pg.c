@@ -347,6 +347,8 @@ on_read(void *arg, const struct registry_pg_reading *reading, const char *sqlsta
 
 	if (!reading) {
 		g->resting = true;
+		g->doubted = false; /* what cannot be read has not stayed so */
+		complain(g, &g->doubt, "", NULL);
 		plan(g, backoff(g));
 		on_refused(g, sqlstate, e);
 		return;

@@ -420,6 +420,22 @@ own_absent(struct registry_trust *t, struct held *h, const struct registry_momen
 	return true;
 }
 
+/* What could not be looked at has not stayed so.  Its text was not kept, so it is read again. */
+static void
+forget_doubt(struct held *h)
+{
+	if (h->doubt)
+		h->has_id = false;
+	end_doubt(h);
+}
+
+static void
+forget_own_doubts(struct registry_trust *t)
+{
+	for (struct held *h = t->own; h; h = h->hh.next)
+		forget_doubt(h);
+}
+
 static bool
 absorb_all_own(
 	struct registry_trust *t, struct registry_look *look, const struct registry_moment *m)
@@ -430,6 +446,8 @@ absorb_all_own(
 	if (look->own_trouble) {
 		trouble_set(&t->own_trouble, look->own_trouble, m->now_ms);
 		look->own_trouble = NULL;
+		if (t->own_trouble.counts)
+			forget_own_doubts(t);
 		return false;
 	}
 	trouble_clear(&t->own_trouble);
@@ -480,6 +498,11 @@ registry_trust_absorb(
 	if (look->missing) {
 		trouble_set(&t->missing, look->missing, m->now_ms);
 		look->missing = NULL;
+		if (t->missing.counts) {
+			forget_doubt(t->ssot);
+			forget_doubt(t->slots);
+			forget_own_doubts(t);
+		}
 		return false;
 	}
 	news = absorb_ssot(t->ssot, &look->main[0], m);

@@ -891,6 +891,25 @@ a_doubt_outlives_a_broken_moment(void **state)
 	assert_false(info().doubted);
 }
 
+/* Longer than a moment: then it has not stayed so. */
+static void
+a_doubt_ends_with_the_directory(void **state)
+{
+	(void)state;
+	write_projects(10);
+	start();
+	SOON(info().objects == 10);
+	write_projects(1);
+	SOON(info().doubted);
+	shell("mv %s %s", w.dir, above("away"));
+	RUN_UNTIL(w.loop, info().status == SOURCE_STALE);
+	shell("mv %s %s", above("away"), w.dir);
+	RUN_UNTIL(w.loop, info().status == SOURCE_READY);
+	RUN_FOR(w.loop, 100);
+	assert_int_equal(info().objects, 10);
+	SOON(info().objects == 1);
+}
+
 static void
 shrunk_slots_are_doubted(void **state)
 {
@@ -1294,6 +1313,7 @@ main(void)
 		STORY(nothing_there),
 		STORY(a_shrunk_file_is_doubted),
 		STORY(a_doubt_outlives_a_broken_moment),
+		STORY(a_doubt_ends_with_the_directory),
 		STORY(shrunk_slots_are_doubted),
 		STORY(files_of_their_own),
 		STORY(slots_that_are_links),
