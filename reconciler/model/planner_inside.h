@@ -24,6 +24,7 @@ struct project {
 	struct entitlements *entitled; /* NULL: it is not registered */
 	const struct ledger_claim **entry_claims; /* as many as entitled->n */
 	bool entry_dirty; /* the registry says something else than what stands here */
+	bool stale; /* its members are to be read anew */
 	struct project *next_entry;
 };
 

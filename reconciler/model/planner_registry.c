@@ -13,13 +13,18 @@
 void
 entry_ring(struct planner *p, struct project *pr)
 {
+	/* Members may be read anew more than once before a step takes up the entry. */
+	if (!pr->stale) {
+		p->stale =
+			planner_grow(p->stale, p->nstale, &p->stale_cap, sizeof(struct project *));
+		p->stale[p->nstale++] = pr;
+		pr->stale = true;
+	}
 	if (pr->entry_dirty)
 		return;
 	pr->entry_dirty = true;
 	pr->next_entry = p->entries;
 	p->entries = pr;
-	p->stale = planner_grow(p->stale, p->nstale, &p->stale_cap, sizeof(struct project *));
-	p->stale[p->nstale++] = pr;
 }
 
 static void
@@ -201,12 +206,14 @@ planner_reread(struct planner *p, uint64_t now_ms, void (*fn)(void *arg, const s
 	size_t n = 0, cap = 0;
 
 	leave_due(p, now_ms);
-	for (size_t i = 0; i < p->nstale; i++)
+	for (size_t i = 0; i < p->nstale; i++) {
+		p->stale[i]->stale = false;
 		for (m = p->stale[i]->members; m; m = m->next) {
 			list = planner_grow(list, n, &cap, sizeof(struct member *));
 			list[n++] = m;
 			m->rereading = true;
 		}
+	}
 	p->nstale = 0;
 	if (p->called)
 		HASH_ITER(hh, p->members, m, tmp)

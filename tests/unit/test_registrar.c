@@ -416,6 +416,22 @@ static_routes_come_and_go(void **state)
 	has(s, 3000, "ws.test production shop/");
 }
 
+/* Before the first step, what an earlier run knew is read, and then what the registry says now. */
+static void
+an_entry_may_change_twice_before_a_step(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ports = {80, 81}, .labels = {"waymark.project", "shop"});
+	ENTRY(s, .name = "shop", .environment = {.name = "production", .port = 3000});
+	planner_reread(s->planner, 500, NULL, NULL);
+	ENTRY(s, .name = "shop", .domains = {"shop.example"},
+		.environment = {.name = "production", .port = 4000});
+	planner_reread(s->planner, 600, NULL, NULL);
+	has(s, 1000, "shop.test production shop/production// slot= held=0 +http://172.17.0.9:4000");
+	has(s, 1000,
+		"shop.example production shop/production// slot= held=0 +http://172.17.0.9:4000");
+}
+
 int
 main(void)
 {
@@ -435,6 +451,7 @@ main(void)
 		STORY(a_row_that_went_still_serves_for_the_drain),
 		STORY(an_entry_may_be_in_one_registry_only),
 		STORY(static_routes_come_and_go),
+		STORY(an_entry_may_change_twice_before_a_step),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
