@@ -131,8 +131,7 @@ add_derived(struct maker *k, const struct group *g, const char *slot)
 			       .kind = *slot        ? ROUTE_SLOT
 				       : *g->branch ? ROUTE_PREVIEW
 						    : ROUTE_PRODUCTION,
-			       .derived = true,
-			       .covers = !*slot});
+			       .derived = true});
 }
 
 /* An environment `preview` is what branches are made by, and has no host of its own. */
@@ -159,7 +158,6 @@ add_domain(struct maker *k, const struct registered_domain *d)
 			       .group = g,
 			       .slot = "",
 			       .kind = ROUTE_PRODUCTION,
-			       .covers = strcmp(d->host, k->settings->base_domain) != 0,
 			       .field = d->field});
 		return;
 	}
@@ -185,7 +183,6 @@ add_deployment(struct maker *k, const struct registered_deployment *d)
 				       .slot = "",
 				       .kind = deployment_host_kind(
 					       k->settings, k->entry, d->hosts[i], d->branch),
-				       .covers = strcmp(d->hosts[i], k->settings->base_domain) != 0,
 				       .field = "hosts"});
 			continue;
 		}

@@ -21,7 +21,6 @@ struct entitlement {
 	const char *slot; /* "" but for a slot's own URL */
 	enum route_kind kind;
 	bool derived; /* by a URL template */
-	bool covers; /* hosts below it are the project's, too */
 	const char *field; /* where the entry says so; NULL where it is derived */
 };
 

@@ -306,21 +306,47 @@ ledger_use(struct ledger *l, const struct ledger_claim *c, int more)
 	return row->claim.users += (unsigned)more;
 }
 
+/* Since when an entry of its project names the host: a claim that a label made before is no older
+ * for that. */
+static uint64_t
+entry_first(struct ledger *l, const struct ledger_claim *c)
+{
+	uint64_t first = 0;
+
+	for (const struct ledger_claim *o = ledger_host(l, c->host); o; o = o->host_next)
+		if (strcmp(o->group.project, c->group.project) == 0 && o->entry_first &&
+			(!first || o->entry_first < first))
+			first = o->entry_first;
+	return first ? first : l->next++;
+}
+
 unsigned
 ledger_use_entry(struct ledger *l, const struct ledger_claim *c, int more)
 {
 	struct row *row = row_of(l, c);
 	assert(more >= 0 || row->claim.entries);
+	if (more > 0 && !c->entry_first) {
+		row->claim.entry_first = entry_first(l, c);
+		row_changed(l, row);
+	}
 	return row->claim.entries += (unsigned)more;
 }
 
 bool
 ledger_set_rank(struct ledger *l, const struct ledger_claim *c, enum claim_rank rank)
 {
-	if (c->rank == rank)
+	bool forget = rank != CLAIM_ENTRY && c->entry_first;
+	if (c->rank == rank && !forget)
 		return false;
-	row_of(l, c)->claim.rank = rank;
-	return true;
+
+	struct row *row = row_of(l, c);
+	bool changed = row->claim.rank != rank;
+	row->claim.rank = rank;
+	if (forget) {
+		row->claim.entry_first = 0;
+		row_changed(l, row);
+	}
+	return changed;
 }
 
 void
@@ -419,6 +445,13 @@ claim_precedes(const struct ledger_claim *a, const struct ledger_claim *b)
 	return a->first < b->first;
 }
 
+/* Among claims of one rank the lower comes first. */
+static uint64_t
+claim_since(const struct ledger_claim *c)
+{
+	return c->rank == CLAIM_ENTRY ? c->entry_first : c->project_first;
+}
+
 const struct ledger_claim *
 ledger_host_owner(const struct ledger *l, const char *host)
 {
@@ -427,10 +460,38 @@ ledger_host_owner(const struct ledger *l, const char *host)
 	for (const struct ledger_claim *c = ledger_host(l, host); c; c = c->host_next) {
 		if (c->rank == CLAIM_FORBIDDEN || (owner && c->rank < owner->rank))
 			continue;
-		if (!owner || c->rank > owner->rank || c->project_first < owner->project_first)
+		if (!owner || c->rank > owner->rank || claim_since(c) < claim_since(owner))
 			owner = c;
 	}
 	return owner;
+}
+
+/* The claim of the project whose entry was the first to name the host; its shared one rather than a
+ * slot's own. */
+static const struct ledger_claim *
+entry_owner(const struct ledger *l, const char *host)
+{
+	const struct ledger_claim *owner = NULL;
+
+	for (const struct ledger_claim *c = ledger_host(l, host); c; c = c->host_next)
+		if (c->entries && (!owner || c->entry_first < owner->entry_first ||
+					  (c->entry_first == owner->entry_first && !*c->slot)))
+			owner = c;
+	return owner;
+}
+
+const char *
+ledger_registered(const struct ledger *l, const char *host, const char *apex)
+{
+	for (const char *at = host; at; at = strchr(at, '.')) {
+		at += *at == '.';
+		if (at != host && strcmp(at, apex) == 0)
+			return NULL;
+		const struct ledger_claim *c = entry_owner(l, at);
+		if (c && (at == host || !*c->slot))
+			return c->group.project;
+	}
+	return NULL;
 }
 
 const struct ledger_claim *
@@ -536,6 +597,7 @@ ledger_copy(const struct ledger *l)
 			struct row *c = ledger_claim_add(copy, row->part, row->claim.kind);
 			c->claim.first = row->claim.first;
 			c->claim.project_first = row->claim.project_first;
+			c->claim.entry_first = row->claim.entry_first;
 			c->claim.gone_ms = row->claim.gone_ms;
 			c->claim.derived = row->claim.derived;
 			continue;

@@ -6,9 +6,10 @@
  * (wall clock, so that they mean something after a restart).  Pure.
  *
  * A host belongs to the project whose claims on it rank highest, of several to the one that claimed
- * it first, on whatever path; within a project each path belongs to the group that claimed it
- * first, among those that still have a container.  A claim whose last container has gone is held
- * for a while (gone_ms says since when), so that stop-then-start loses no host.
+ * it first (of registry entries to the one that named it first), on whatever path; within a project
+ * each path belongs to the group that claimed it first, among those that still have a container.  A
+ * claim whose last container has gone is held for a while (gone_ms says since when), so that
+ * stop-then-start loses no host.
  */
 #ifndef RECONCILER_MODEL_LEDGER_H
 #define RECONCILER_MODEL_LEDGER_H
@@ -50,6 +51,7 @@ struct ledger_claim {
 	enum route_kind kind;
 	uint64_t first; /* the order in which claims were first seen */
 	uint64_t project_first; /* the same, for the project's oldest claim on the host */
+	uint64_t entry_first; /* the same, for the project's entry that names the host; 0: none */
 	uint64_t gone_ms; /* 0: it has a container */
 	bool derived; /* its host was made by a URL template */
 	/* The planner's, and not kept: how many containers and registry entries hold it now, and
@@ -87,7 +89,8 @@ const struct ledger_claim *ledger_find(const struct ledger *l, const struct grou
 unsigned ledger_use(struct ledger *l, const struct ledger_claim *c, int more);
 /* One registry entry more, or less. */
 unsigned ledger_use_entry(struct ledger *l, const struct ledger_claim *c, int more);
-/* Returns whether it was another. */
+/* Returns whether it was another.  Below CLAIM_ENTRY it is forgotten since when an entry names the
+ * host. */
 bool ledger_set_rank(struct ledger *l, const struct ledger_claim *c, enum claim_rank rank);
 /* Its last container has gone, or went at a time that has not come yet (the clock was wrong). */
 void ledger_release(struct ledger *l, const struct ledger_claim *c, uint64_t now_ms);
@@ -110,6 +113,10 @@ void ledger_each_host(const struct ledger *l, const char *domain,
 /* The oldest of the highest claims on a host, by whatever path: its project owns the host.  NULL:
  * nobody may have it. */
 const struct ledger_claim *ledger_host_owner(const struct ledger *l, const char *host);
+/* Whose a host is by the registry: the project whose entry was the first to name it, else the
+ * nearest domain above it.  What stands at or above the apex gives nothing below the apex, and a
+ * slot's own URL nothing below itself.  NULL: nobody's. */
+const char *ledger_registered(const struct ledger *l, const char *host, const char *apex);
 /* The claim that owns a host and path, or NULL where nobody claims it. */
 const struct ledger_claim *ledger_owner(const struct ledger *l, const char *host, const char *path);
 

@@ -27,6 +27,9 @@ ledger_print_row(const struct row *row, bool went, struct buf *b)
 		buf_addf(b, ",\"kind\":\"%s\",\"first\":%llu,\"project_first\":%llu",
 			route_kind_text(row->claim.kind), (unsigned long long)row->claim.first,
 			(unsigned long long)row->claim.project_first);
+		if (row->claim.entry_first)
+			buf_addf(b, ",\"entry_first\":%llu",
+				(unsigned long long)row->claim.entry_first);
 		if (row->claim.derived)
 			buf_adds(b, ",\"derived\":true");
 		if (row->claim.gone_ms)
@@ -105,8 +108,11 @@ claim_load(struct ledger *l, const json_t *o, struct row *row, const char *const
 	row->claim.project_first = number_member(o, "project_first");
 	if (!row->claim.project_first || row->claim.project_first > first)
 		row->claim.project_first = first;
+	row->claim.entry_first = number_member(o, "entry_first");
 	row->claim.gone_ms = number_member(o, "gone_ms");
 	row->claim.derived = json_is_true(json_object_get(o, "derived"));
+	if (row->claim.entry_first > first)
+		first = row->claim.entry_first;
 	if (first >= l->next)
 		l->next = first + 1;
 	return 0;

@@ -82,7 +82,6 @@ planner_create(const struct settings *settings, struct ledger *ledger,
 	memcpy(p->renderers, renderers, sizeof(p->renderers));
 	p->snapshot = snapshot_create();
 	p->registrar = registrar_create();
-	p->covers = covers_create();
 	p->fresh = true;
 	p->rank_all = true;
 	project_ring(p, project_need(p, PROJECT_STATIC));
@@ -346,7 +345,6 @@ project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 	const struct project_view view = {.settings = p->settings,
 		.ledger = p->ledger,
 		.registrar = p->registrar,
-		.covers = p->covers,
 		.name = pr->name,
 		.entitled = pr->entitled,
 		.members = pr->members};

@@ -6,7 +6,6 @@
 
 #include <uthash.h>
 
-#include "reconciler/model/covers.h"
 #include "reconciler/model/entitlement.h"
 #include "reconciler/model/member.h"
 #include "reconciler/model/planner.h"
@@ -67,14 +66,13 @@ struct planner {
 	size_t held_first, held_end, held_cap;
 
 	struct registrar *registrar;
-	struct covers *covers;
 	struct project *entries; /* entry_dirty */
 	struct called *called; /* containers to read anew */
 	struct leaving *leaving;
 	bool rank_all;
 	struct project **stale; /* projects whose members are to be read anew */
 	size_t nstale, stale_cap;
-	char **recovered; /* hosts whose cover changed */
+	char **recovered; /* hosts that an entry names now, or does not any more */
 	size_t nrecovered, recovered_cap;
 };
 

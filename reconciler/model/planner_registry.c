@@ -252,7 +252,7 @@ claim_rank(const struct planner *p, const struct ledger_claim *c)
 		return CLAIM_LABEL;
 
 	const char *project = c->group.project;
-	const char *owner = covers_owner(p->covers, c->host, project);
+	const char *owner = ledger_registered(p->ledger, c->host, p->settings->base_domain);
 	bool mine = owner && strcmp(owner, project) == 0;
 
 	if (!registrar_project(p->registrar, project))
@@ -299,38 +299,21 @@ entry_claim(struct planner *p, struct project *pr, size_t i)
 	bool changed;
 
 	pr->entry_claims[i] = ledger_claim(p->ledger, &wish, &changed);
-	covers_add(p->covers, t->host, pr->name, t->covers);
-	if (ledger_use_entry(p->ledger, pr->entry_claims[i], 1) == 1 || changed)
+	bool first = ledger_use_entry(p->ledger, pr->entry_claims[i], 1) == 1;
+	if (first)
+		recover(p, t->host);
+	if (first || changed)
 		host_ring(p, t->host);
 }
 
 static void
-entry_unclaim(struct planner *p, const struct project *pr, const struct entitlement *t,
-	const struct ledger_claim *c)
+entry_unclaim(struct planner *p, const struct ledger_claim *c)
 {
-	covers_drop(p->covers, t->host, pr->name, t->covers);
-	if (ledger_use_entry(p->ledger, c, -1) == 0) {
-		host_ring(p, t->host);
-		claim_orphan(p, c);
-	}
-}
-
-static bool
-entitles(const struct entitlements *e, const struct entitlement *t)
-{
-	for (size_t i = 0; e && i < e->n; i++)
-		if (strcmp(e->list[i].host, t->host) == 0 && e->list[i].covers == t->covers)
-			return true;
-	return false;
-}
-
-/* Hosts that only one of two entitlements has: whose they are has to be found out anew. */
-static void
-recover_changed(struct planner *p, const struct entitlements *a, const struct entitlements *b)
-{
-	for (size_t i = 0; a && i < a->n; i++)
-		if (!entitles(b, &a->list[i]))
-			recover(p, a->list[i].host);
+	if (ledger_use_entry(p->ledger, c, -1))
+		return;
+	recover(p, c->host);
+	host_ring(p, c->host);
+	claim_orphan(p, c);
 }
 
 static void
@@ -346,10 +329,8 @@ entry_apply(struct planner *p, struct project *pr)
 	for (size_t i = 0; entry && i < pr->entitled->n; i++)
 		entry_claim(p, pr, i);
 	for (size_t i = 0; old && i < old->n; i++)
-		entry_unclaim(p, pr, &old->list[i], old_claims[i]);
+		entry_unclaim(p, old_claims[i]);
 
-	recover_changed(p, old, pr->entitled);
-	recover_changed(p, pr->entitled, old);
 	if (!old != !pr->entitled)
 		for (const struct ledger_claim *c = ledger_project(p->ledger, pr->name); c;
 			c = c->project_next)
@@ -421,6 +402,5 @@ registry_finish(struct planner *p)
 		free(p->recovered[--p->nrecovered]);
 	free(p->recovered);
 	free(p->stale);
-	covers_destroy(p->covers);
 	registrar_destroy(p->registrar);
 }

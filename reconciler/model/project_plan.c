@@ -136,7 +136,7 @@ static const char *
 why_forbidden(struct maker *k, const struct ledger_claim *c)
 {
 	const char *name = k->view->name;
-	const char *owner = covers_owner(k->view->covers, c->host, name);
+	const char *owner = ledger_registered(k->ledger, c->host, k->settings->base_domain);
 
 	if (owner && strcmp(owner, name) != 0)
 		return arena_printf(k->arena, "%s belongs to project %s in the registry", c->host,

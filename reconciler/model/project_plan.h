@@ -3,7 +3,6 @@
 #ifndef RECONCILER_MODEL_PROJECT_PLAN_H
 #define RECONCILER_MODEL_PROJECT_PLAN_H
 
-#include "reconciler/model/covers.h"
 #include "reconciler/model/entitlement.h"
 #include "reconciler/model/ledger.h"
 #include "reconciler/model/member.h"
@@ -18,7 +17,6 @@ struct project_view {
 	const struct settings *settings;
 	const struct ledger *ledger;
 	const struct registrar *registrar;
-	const struct covers *covers;
 	const char *name;
 	const struct entitlements *entitled; /* NULL: it is not registered */
 	const struct member *members; /* the head of its list; their claims stand in the ledger */

@@ -432,6 +432,108 @@ an_entry_may_change_twice_before_a_step(void **state)
 		"shop.example production shop/production// slot= held=0 +http://172.17.0.9:4000");
 }
 
+/* What a label asked for is no entry. */
+static void
+an_older_label_makes_no_older_entry(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a",
+		.labels = {"waymark.project", "blog", "waymark.host", "shop.example"});
+	has(s, 1000, "shop.example production blog/");
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 2000, "shop.example production shop/");
+	ENTRY(s, .name = "blog", .domains = {"shop.example"});
+	has(s, 3000, "shop.example production shop/");
+
+	/* Nor after a restart. */
+	struct ledger *copy = ledger_copy(s->ledger);
+	planner_destroy(s->planner);
+	ledger_destroy(s->ledger);
+	s->ledger = copy;
+	s->planner = planner_create(s->settings, s->ledger, renderers);
+	ENTRY(s, .name = "blog", .domains = {"shop.example"});
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 4000, "shop.example production shop/");
+}
+
+static void
+who_lost_a_domain_gets_nothing_below_it(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	look(s, 1000);
+	ENTRY(s, .name = "blog", .domains = {"shop.example"});
+	BOX(s->planner, .id = "a",
+		.labels = {"waymark.project", "blog", "waymark.host", "login.shop.example"});
+	has_not(s, 2000, "login.shop.example production");
+	has(s, 2000, "login.shop.example belongs to project 'shop' in the registry");
+	planner_remove_project(s->planner, "registry.directory", "shop", true);
+	has(s, 3000, "login.shop.example production blog/");
+	/* Back again it is no longer the first. */
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 4000, "login.shop.example production blog/");
+}
+
+static void
+the_nearest_domain_counts(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	ENTRY(s, .name = "blog", .domains = {"b.shop.example"});
+	BOX(s->planner, .id = "a",
+		.labels = {"waymark.project", "shop", "waymark.host",
+			"x.b.shop.example, c.shop.example"});
+	BOX(s->planner, .id = "b",
+		.labels = {"waymark.project", "blog", "waymark.host",
+			"y.b.shop.example, d.shop.example"});
+	has(s, 1000, "c.shop.example production shop/");
+	has(s, 1000, "y.b.shop.example production blog/");
+	has_not(s, 1000, "x.b.shop.example production");
+	has_not(s, 1000, "d.shop.example production");
+}
+
+/* A project with the domain that base_domain is under gets nobody's hosts by that. */
+static void
+a_domain_above_the_base_gives_nothing_under_it(void **state)
+{
+	struct stage *s = *state;
+	s->settings->base_domain = "apps.shop.example";
+	ENTRY(s, .name = "home", .domains = {"shop.example"});
+	ENTRY(s, .name = "blog");
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "blog", "waymark.branch", "x"});
+	BOX(s->planner, .id = "b", .labels = {"waymark.project", "other"});
+	BOX(s->planner, .id = "c",
+		.labels = {"waymark.project", "home", "waymark.host",
+			"www.shop.example, y.apps.shop.example"});
+	has(s, 1000, "blog-preview-x.apps.shop.example preview blog/");
+	has(s, 1000, "other.apps.shop.example production other/");
+	has(s, 1000, "www.shop.example production home/");
+	has_not(s, 1000, "y.apps.shop.example production");
+}
+
+/* From one branch to another, and the first one's claim ends: it stays the project's. */
+static void
+an_entry_may_move_a_host(void **state)
+{
+#define ON_BRANCH(name)                                                                            \
+	{                                                                                          \
+		.environment = "preview", .branch = name, .slot = "",                              \
+		.status = DEPLOYMENT_RUNNING, .container = "c", .nhosts = 1,                       \
+		.hosts = (const char *const[])                                                     \
+		{                                                                                  \
+			"x.test"                                                                   \
+		}                                                                                  \
+	}
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .deployments = {ON_BRANCH("a")});
+	look(s, 1000);
+	ENTRY(s, .name = "blog", .domains = {"x.test"});
+	has(s, 2000, "x.test preview shop/preview/a");
+	ENTRY(s, .name = "shop", .deployments = {ON_BRANCH("b")});
+	has(s, 3000, "x.test preview shop/preview/b");
+	has(s, 300000, "x.test preview shop/preview/b");
+}
+
 int
 main(void)
 {
@@ -452,6 +554,11 @@ main(void)
 		STORY(an_entry_may_be_in_one_registry_only),
 		STORY(static_routes_come_and_go),
 		STORY(an_entry_may_change_twice_before_a_step),
+		STORY(an_older_label_makes_no_older_entry),
+		STORY(who_lost_a_domain_gets_nothing_below_it),
+		STORY(the_nearest_domain_counts),
+		STORY(a_domain_above_the_base_gives_nothing_under_it),
+		STORY(an_entry_may_move_a_host),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
