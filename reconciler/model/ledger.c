@@ -494,18 +494,38 @@ ledger_registered(const struct ledger *l, const char *host, const char *apex)
 	return NULL;
 }
 
+static bool
+is_same_environment(const struct group *a, const struct group *b)
+{
+	return strcmp(a->environment, b->environment) == 0 && strcmp(a->branch, b->branch) == 0;
+}
+
+/* The first of the project's claims of that rank or a higher one on a host and path; `in`: of that
+ * environment and branch, or NULL. */
+static const struct ledger_claim *
+project_owner(const struct ledger *l, const struct ledger_claim *of, const char *path,
+	enum claim_rank rank, const struct group *in)
+{
+	const struct ledger_claim *owner = NULL;
+
+	for (const struct ledger_claim *c = ledger_host(l, of->host); c; c = c->host_next)
+		if (c->rank >= rank && strcmp(c->group.project, of->group.project) == 0 &&
+			strcmp(c->path, path) == 0 && (!in || is_same_environment(&c->group, in)) &&
+			(!owner || claim_precedes(c, owner)))
+			owner = c;
+	return owner;
+}
+
 const struct ledger_claim *
 ledger_owner(const struct ledger *l, const char *host, const char *path)
 {
-	const struct ledger_claim *first = ledger_host_owner(l, host), *owner = NULL;
+	const struct ledger_claim *first = ledger_host_owner(l, host), *entry;
 
-	for (const struct ledger_claim *c = first ? ledger_host(l, host) : NULL; c;
-		c = c->host_next)
-		if (c->rank != CLAIM_FORBIDDEN &&
-			strcmp(c->group.project, first->group.project) == 0 &&
-			strcmp(c->path, path) == 0 && (!owner || claim_precedes(c, owner)))
-			owner = c;
-	return owner;
+	if (!first)
+		return NULL;
+	/* What the registry gives one environment, a label in another one does not get. */
+	entry = project_owner(l, first, path, CLAIM_ENTRY, NULL);
+	return project_owner(l, first, path, CLAIM_LABEL, entry ? &entry->group : NULL);
 }
 
 static struct row *

@@ -7,9 +7,9 @@
  *
  * A host belongs to the project whose claims on it rank highest, of several to the one that claimed
  * it first (of registry entries to the one that named it first), on whatever path; within a project
- * each path belongs to the group that claimed it first, among those that still have a container.  A
- * claim whose last container has gone is held for a while (gone_ms says since when), so that
- * stop-then-start loses no host.
+ * each path belongs to the group that claimed it first, among those that still have a container
+ * (and are of the environment that the registry gives it).  A claim whose last container has gone
+ * is held for a while (gone_ms says since when), so that stop-then-start loses no host.
  */
 #ifndef RECONCILER_MODEL_LEDGER_H
 #define RECONCILER_MODEL_LEDGER_H

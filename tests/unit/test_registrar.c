@@ -534,6 +534,30 @@ an_entry_may_move_a_host(void **state)
 	has(s, 300000, "x.test preview shop/preview/b");
 }
 
+/* A preview of the same project, too: its labels come with its branch. */
+static void
+a_domain_is_productions(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2",
+		.labels = {"waymark.project", "shop", "waymark.branch", "x", "waymark.host",
+			"shop.example, www.shop.example"});
+	has(s, 1000, "shop.example preview shop/preview/x/ slot= held=0 +http://172.17.0.2");
+	ENTRY(s, .name = "shop", .domains = {"shop.example"});
+	has(s, 2000, "shop.example production shop/production// slot= held=0\n");
+	has(s, 2000, "www.shop.example preview shop/preview/x/ slot= held=0 +http://172.17.0.2");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3", .labels = {"waymark.project", "shop"});
+	has(s, 3000, "shop.example production shop/production// slot= held=0 +http://172.17.0.3");
+	planner_remove(s->planner, "app1", "b");
+	has(s, 4000, "shop.example production shop/production// slot= held=0\n");
+	/* A service of production may have it. */
+	BOX(s->planner, .id = "c", .ip = "172.17.0.4",
+		.labels = {"waymark.project", "shop", "waymark.service", "web", "waymark.host",
+			"shop.example"});
+	has(s, 5000,
+		"shop.example production shop/production//web slot= held=0 +http://172.17.0.4");
+}
+
 int
 main(void)
 {
@@ -559,6 +583,7 @@ main(void)
 		STORY(the_nearest_domain_counts),
 		STORY(a_domain_above_the_base_gives_nothing_under_it),
 		STORY(an_entry_may_move_a_host),
+		STORY(a_domain_is_productions),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
