@@ -398,18 +398,23 @@ check_registered(struct reader *r)
 			"add the environment there; the container is routed meanwhile");
 }
 
-/* A deployment that does not name its container is any of its environment, branch and slot. */
+/* A deployment that does not name its container is any of its environment, branch and slot.  Of
+ * several the newest that takes traffic: one that is being built, or has failed, takes nobody's. */
 static const struct registered_deployment *
 deployment_by_place(const struct registered_project *p, const struct member *m)
 {
+	const struct registered_deployment *found = NULL;
+
 	for (size_t i = 0; p && i < p->ndeployments; i++) {
 		const struct registered_deployment *d = &p->deployments[i];
 		if (!d->container && strcmp(deployment_environment(d), m->group.environment) == 0 &&
 			strcmp(d->branch, m->group.branch) == 0 &&
-			(!*d->slot || strcmp(d->slot, m->slot) == 0))
-			return d;
+			(!*d->slot || strcmp(d->slot, m->slot) == 0) &&
+			(!found || deployment_status_share(d->status) >
+					   deployment_status_share(found->status)))
+			found = d;
 	}
-	return NULL;
+	return found;
 }
 
 /* Which registered project it is of, and whether it counts at all. */

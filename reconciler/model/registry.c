@@ -32,6 +32,12 @@ deployment_status_text(enum deployment_status status)
 	return deployment_status_texts[status];
 }
 
+unsigned
+deployment_status_share(enum deployment_status status)
+{
+	return status == DEPLOYMENT_RUNNING ? 2 : status == DEPLOYMENT_STANDBY;
+}
+
 /* Values are const to everybody but their maker and the counter. */
 static void *
 unconst(const void *p)

@@ -92,6 +92,8 @@ struct registered_static {
 
 const char *slot_state_text(enum slot_state state);
 const char *deployment_status_text(enum deployment_status status);
+/* How much of the traffic it may take: 2 all of it, 1 that of its own hosts, 0 none. */
+unsigned deployment_status_share(enum deployment_status status);
 
 /* An empty one with one reference, to be filled by its maker before anyone else sees it. */
 struct registered_project *registered_project_create(

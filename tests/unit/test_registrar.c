@@ -558,6 +558,28 @@ a_domain_is_productions(void **state)
 		"shop.example production shop/production//web slot= held=0 +http://172.17.0.4");
 }
 
+/* A table that does not name containers: what is being built, or has failed, takes nothing from
+ * what runs. */
+static void
+an_unnamed_deployment_that_failed_takes_nothing(void **state)
+{
+#define UNNAMED(state_, when)                                                                      \
+	{                                                                                          \
+		.environment = "production", .branch = "", .slot = "",                             \
+		.status = DEPLOYMENT_##state_, .created_ms = when                                  \
+	}
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .labels = {"waymark.project", "shop"});
+	ENTRY(s, .name = "shop", .deployments = {UNNAMED(RUNNING, 10)});
+	has(s, 1000, "shop.test production shop/production// slot= held=0 +http://172.17.0.9:80");
+	ENTRY(s, .name = "shop", .deployments = {UNNAMED(PENDING, 20), UNNAMED(RUNNING, 10)});
+	has(s, 2000, "shop.test production shop/production// slot= held=0 +http://172.17.0.9:80");
+	ENTRY(s, .name = "shop", .deployments = {UNNAMED(FAILED, 20), UNNAMED(RUNNING, 10)});
+	has(s, 3000, "shop.test production shop/production// slot= held=0 +http://172.17.0.9:80");
+	ENTRY(s, .name = "shop", .deployments = {UNNAMED(FAILED, 20)});
+	has(s, 4000, "shop.test production shop/production// slot= held=0\n");
+}
+
 int
 main(void)
 {
@@ -584,6 +606,7 @@ main(void)
 		STORY(a_domain_above_the_base_gives_nothing_under_it),
 		STORY(an_entry_may_move_a_host),
 		STORY(a_domain_is_productions),
+		STORY(an_unnamed_deployment_that_failed_takes_nothing),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
