@@ -494,20 +494,33 @@ guess_deployment(struct reader *r)
 	r->m->deployed_ms = r->endpoint->created > 0 ? (uint64_t)r->endpoint->created * 1000 : 0;
 }
 
+static void
+complain_rival(struct reader *r, const struct registered_project *rival)
+{
+	struct arena *a = &r->m->arena;
+
+	reader_complain(r, PROBLEM_REGISTRY_DUPLICATE, FIELD_COUNT, NULL,
+		arena_printf(a,
+			"project %s has a deployment that names it, too; it stays with project %s",
+			text_quote(a, rival->name), text_quote(a, r->m->group.project)),
+		"let one of them name it");
+}
+
 static const struct convention no_convention = {.name = "registry"};
 
 static bool
 member_fill(struct reader *r, const struct convention *c)
 {
 	struct member *m = r->m;
-	const struct registered_project *p = NULL;
+	const struct registered_project *p, *rival;
 
-	r->deployment = registrar_deployment(r->registrar, r->endpoint, &p);
+	convention_read(c ? c : &no_convention, r->endpoint, &m->arena, &r->reading);
+	r->deployment = registrar_deployment(
+		r->registrar, r->endpoint, reader_value(r, FIELD_PROJECT), &p, &rival);
 	if (!c && !r->deployment) {
 		m->stranger = true;
 		return true;
 	}
-	convention_read(c ? c : &no_convention, r->endpoint, &m->arena, &r->reading);
 	if (!read_bool(r, FIELD_ENABLE, true))
 		return false;
 	m->codi_branches = c && c->codi_branches;
@@ -516,6 +529,8 @@ member_fill(struct reader *r, const struct convention *c)
 	else if (c->deployments)
 		guess_deployment(r);
 	member_read(r);
+	if (rival)
+		complain_rival(r, rival);
 	return true;
 }
 

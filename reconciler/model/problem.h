@@ -48,7 +48,7 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 	X(REGISTRY_IMPAIRED, "registry-impaired", PROBLEM_WARNING,                                     \
 		"The registry can be used, and not as well as it could be.")                           \
 	X(REGISTRY_DUPLICATE, "registry-duplicate", PROBLEM_ERROR,                                     \
-		"An entry stands in two registries; one of them counts.")                              \
+		"Two entries of registries say the same of themselves; one of them counts.")           \
 	X(ENVIRONMENT_UNKNOWN, "environment-unknown", PROBLEM_WARNING,                                 \
 		"The registry does not list the container's environment.")                             \
 	X(DEPLOYMENT_UNKNOWN, "deployment-unknown", PROBLEM_WARNING,                                   \

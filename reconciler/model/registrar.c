@@ -335,65 +335,101 @@ registrar_each_said(const struct registrar *r,
 		route(arg, s->list[n]);
 }
 
+/* As many digits as engines print are always an id: a container that is named like another one's
+ * must not pass for it. */
 static bool
 deployment_is(const struct registered_deployment *d, const struct endpoint *e)
 {
-	if (!d->container)
+	size_t n = d->container ? strlen(d->container) : 0;
+
+	if (!n)
 		return false;
-	if (strcmp(d->container, e->name) == 0)
+	if (is_id(d->container) && strncmp(d->container, e->id, n) == 0)
 		return true;
-	return is_id(d->container) && strncmp(d->container, e->id, strlen(d->container)) == 0;
+	return !(is_id(d->container) && (n == ID_DIGITS || n == 64)) &&
+	       strcmp(d->container, e->name) == 0;
 }
 
-/* One that runs before one that does not, then the newest, then the first project by name. */
-static bool
-deployment_beats(const struct registered_deployment *a, const struct registered_project *p,
-	const struct registered_deployment *b, const struct registered_project *q)
+/* What one project says of a container. */
+struct naming {
+	const struct registered_project *project;
+	const struct registered_deployment *deployment; /* the newest of those that may take most */
+	uint64_t since_ms; /* the oldest of those */
+};
+
+/* Its deployments stand the newest first.  NULL in `deployment` where none is it. */
+static struct naming
+naming_read(const struct registered_project *p, const struct endpoint *e)
 {
-	bool a_runs = a->status == DEPLOYMENT_RUNNING, b_runs = b->status == DEPLOYMENT_RUNNING;
+	struct naming n = {.project = p};
 
-	if (a_runs != b_runs)
-		return a_runs;
-	if (a->created_ms != b->created_ms)
-		return a->created_ms > b->created_ms;
-	return p != q && strcmp(p->name, q->name) < 0;
+	for (size_t i = 0; i < p->ndeployments; i++) {
+		const struct registered_deployment *d = &p->deployments[i];
+		unsigned share = deployment_status_share(d->status);
+		unsigned most = n.deployment ? deployment_status_share(n.deployment->status) : 0;
+		if ((n.deployment && share < most) || !deployment_is(d, e))
+			continue;
+		if (!n.deployment || share > most)
+			n.deployment = d;
+		n.since_ms = d->created_ms;
+	}
+	return n;
 }
 
-static const struct registered_deployment *
-handle_deployment(const struct registrar *r, const char *text, const struct endpoint *e,
-	const struct registered_project **ret_project)
+/* Nobody takes another's container by naming it, too. */
+static bool
+naming_precedes(const struct naming *a, const struct naming *b, const char *own)
+{
+	unsigned x = deployment_status_share(a->deployment->status);
+	unsigned y = deployment_status_share(b->deployment->status);
+	bool mine = own && strcmp(a->project->name, own) == 0;
+
+	if (!x != !y)
+		return x;
+	if (mine != (own && strcmp(b->project->name, own) == 0))
+		return mine;
+	if (a->since_ms != b->since_ms)
+		return a->since_ms < b->since_ms;
+	return strcmp(a->project->name, b->project->name) < 0;
+}
+
+static void
+handle_read(const struct registrar *r, const char *text, const struct endpoint *e, const char *own,
+	struct naming *best, const struct registered_project **ret_rival)
 {
 	const struct handle *h = handle_find(r, text);
-	const struct registered_deployment *best = NULL;
 
 	for (size_t i = 0; h && i < h->n; i++) {
 		const struct registered_project *p = h->projects[i];
-		if (registrar_project(r, p->name) != p)
+		struct naming n = naming_read(p, e), lost = n;
+		if (!n.deployment || registrar_project(r, p->name) != p || p == best->project)
 			continue;
-		for (size_t k = 0; k < p->ndeployments; k++) {
-			const struct registered_deployment *d = &p->deployments[k];
-			if (!deployment_is(d, e) ||
-				(best && !deployment_beats(d, p, best, *ret_project)))
-				continue;
-			best = d;
-			*ret_project = p;
+		if (!best->deployment || naming_precedes(&n, best, own)) {
+			lost = *best;
+			*best = n;
 		}
+		if (lost.deployment && deployment_status_share(lost.deployment->status) &&
+			(!*ret_rival || strcmp(lost.project->name, (*ret_rival)->name) < 0))
+			*ret_rival = lost.project;
 	}
-	return best;
 }
 
 const struct registered_deployment *
-registrar_deployment(const struct registrar *r, const struct endpoint *e,
-	const struct registered_project **ret_project)
+registrar_deployment(const struct registrar *r, const struct endpoint *e, const char *own,
+	const struct registered_project **ret_project, const struct registered_project **ret_rival)
 {
-	const struct registered_deployment *d = handle_deployment(r, e->name, e, ret_project);
+	struct naming best = {0};
 	char id[ID_DIGITS + 1];
 
-	if (d || strlen(e->id) < ID_DIGITS)
-		return d;
-	memcpy(id, e->id, ID_DIGITS);
-	id[ID_DIGITS] = '\0';
-	return handle_deployment(r, id, e, ret_project);
+	*ret_rival = NULL;
+	handle_read(r, e->name, e, own, &best, ret_rival);
+	if (strlen(e->id) >= ID_DIGITS) {
+		memcpy(id, e->id, ID_DIGITS);
+		id[ID_DIGITS] = '\0';
+		handle_read(r, id, e, own, &best, ret_rival);
+	}
+	*ret_project = best.project;
+	return best.deployment;
 }
 
 void

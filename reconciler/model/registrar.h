@@ -53,10 +53,12 @@ void registrar_each_said(const struct registrar *r,
 	void (*project)(void *arg, const struct registered_project *p),
 	void (*route)(void *arg, const struct registered_static *s), void *arg);
 
-/* Names and ids of containers that deployments name: the project's deployment that this container
- * is, with its project; NULL where none names it.  Of several
- * one that runs, and of those the newest. */
+/* The deployment that this container is, by name or id, with its project; NULL where none names it.
+ * Of one project's the newest of those that may take most traffic.  Of several projects', among
+ * those that may take any, that of the project whose it is by its labels (`own`, or NULL), else of
+ * the one that has named it longest; the first by name of the others is the rival, or NULL. */
 const struct registered_deployment *registrar_deployment(const struct registrar *r,
-	const struct endpoint *e, const struct registered_project **ret_project);
+	const struct endpoint *e, const char *own, const struct registered_project **ret_project,
+	const struct registered_project **ret_rival);
 
 #endif

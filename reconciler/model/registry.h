@@ -52,8 +52,8 @@ struct registered_deployment {
 	const char *branch; /* "" where none */
 	const char *slot; /* "" where none */
 	enum deployment_status status;
-	const char *container; /* its name, or 12 to 64 hexadecimal digits of its id; NULL: any of
-				  the environment, branch and slot */
+	const char *container; /* its name, or 12 to 64 hexadecimal digits of its id (12 or 64 are
+				  never a name); NULL: any of the environment, branch and slot */
 	uint16_t port; /* 0: not said */
 	uint64_t created_ms; /* the newest wins; equal ones by name of the container */
 	size_t nhosts; /* which go to the newest deployment that names them */

@@ -580,6 +580,92 @@ an_unnamed_deployment_that_failed_takes_nothing(void **state)
 	has(s, 4000, "shop.test production shop/production// slot= held=0\n");
 }
 
+static void
+a_container_is_whose_it_was(void **state)
+{
+	struct stage *s = *state;
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_NONE);
+	BOX(s->planner, .id = "0123456789abcdef0123", .name = "any", .ip = "172.17.0.3");
+	ENTRY(s, .name = "shop", .deployments = {DEPLOYED(41, RUNNING, 10)});
+	ENTRY(s, .name = "wiki",
+		.deployments = {{.environment = "production",
+			.branch = "",
+			.slot = "",
+			.status = DEPLOYMENT_RUNNING,
+			.container = "0123456789ab",
+			.created_ms = 10}});
+	has(s, 1000, "wiki.test production wiki/production// slot=any held=0 +http://172.17.0.3");
+	/* Whoever names them later gets neither: not the one of the same name, nor by another form.
+	 */
+	ENTRY(s, .name = "blog",
+		.deployments = {{.environment = "production",
+					.branch = "",
+					.slot = "",
+					.status = DEPLOYMENT_RUNNING,
+					.container = "shop-41",
+					.created_ms = 99},
+			{.environment = "production",
+				.branch = "",
+				.slot = "",
+				.status = DEPLOYMENT_RUNNING,
+				.container = "any",
+				.created_ms = 98}});
+	has(s, 2000,
+		"shop.test production shop/production// slot=shop-41 held=0 +http://172.17.0.2");
+	has(s, 2000, "wiki.test production wiki/production// slot=any held=0 +http://172.17.0.3");
+	has(s, 2000, "blog.test production blog/production// slot= held=0\n");
+	has(s, 2000,
+		"! registry-duplicate: container shop-41 on app1: -: project 'blog' has a "
+		"deployment that names it, too; it stays with project 'shop'");
+	/* It is blog's when shop's has failed. */
+	ENTRY(s, .name = "shop", .deployments = {DEPLOYED(41, FAILED, 10)});
+	has(s, 3000,
+		"blog.test production blog/production// slot=shop-41 held=0 +http://172.17.0.2");
+	has_not(s, 3000, "container shop-41 on app1: -: project");
+}
+
+static void
+a_name_does_not_pass_for_an_id(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "0123456789abcdef0123", .name = "any", .ip = "172.17.0.2");
+	BOX(s->planner, .id = "ffff456789abcdef0123", .name = "0123456789ab", .ip = "172.17.0.3");
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "production",
+			.branch = "",
+			.slot = "",
+			.status = DEPLOYMENT_RUNNING,
+			.container = "0123456789ab",
+			.port = 9}});
+	has(s, 1000, "shop.test production shop/production// slot=any held=0 +http://172.17.0.2:9");
+	has_not(s, 1000, "172.17.0.3");
+	planner_remove(s->planner, "app1", "0123456789abcdef0123");
+	has(s, 2000, "shop.test production shop/production// slot= held=0\n");
+}
+
+/* The next deployment is built under the name of the one that runs. */
+static void
+one_container_of_two_rows_serves(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .name = "codi-shop");
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "production",
+					.branch = "",
+					.slot = "",
+					.status = DEPLOYMENT_PENDING,
+					.container = "codi-shop",
+					.created_ms = 20},
+			{.environment = "production",
+				.branch = "",
+				.slot = "",
+				.status = DEPLOYMENT_RUNNING,
+				.container = "codi-shop",
+				.created_ms = 10}});
+	has(s, 1000,
+		"shop.test production shop/production// slot=codi-shop held=0 +http://172.17.0.9");
+}
+
 int
 main(void)
 {
@@ -607,6 +693,9 @@ main(void)
 		STORY(an_entry_may_move_a_host),
 		STORY(a_domain_is_productions),
 		STORY(an_unnamed_deployment_that_failed_takes_nothing),
+		STORY(a_container_is_whose_it_was),
+		STORY(a_name_does_not_pass_for_an_id),
+		STORY(one_container_of_two_rows_serves),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
