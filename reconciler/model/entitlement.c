@@ -51,6 +51,17 @@ deployment_host_kind(const struct settings *s, const struct registered_project *
 	return *branch ? ROUTE_PREVIEW : ROUTE_PRODUCTION;
 }
 
+bool
+deployment_takes(
+	const struct registered_project *p, const struct registered_deployment *d, const char *host)
+{
+	for (size_t i = 0; d->status == DEPLOYMENT_STANDBY && i < p->ndeployments; i++)
+		if (p->deployments[i].status == DEPLOYMENT_RUNNING &&
+			deployment_names(&p->deployments[i], host))
+			return false;
+	return deployment_status_share(d->status);
+}
+
 const char *
 deployment_environment(const struct registered_deployment *d)
 {
@@ -174,9 +185,9 @@ add_deployment(struct maker *k, const struct registered_deployment *d)
 
 	if (d->status == DEPLOYMENT_RUNNING)
 		add_derived(k, &g, "");
-	if (d->status != DEPLOYMENT_RUNNING && d->status != DEPLOYMENT_STANDBY)
-		return;
 	for (size_t i = 0; i < d->nhosts; i++) {
+		if (!deployment_takes(k->entry, d, d->hosts[i]))
+			continue;
 		if (host_is_allowed(k->settings, d->hosts[i])) {
 			add(k, (struct entitlement){.host = d->hosts[i],
 				       .group = g,

@@ -45,6 +45,11 @@ bool host_is_allowed(const struct settings *s, const char *host);
 enum route_kind deployment_host_kind(const struct settings *s, const struct registered_project *p,
 	const char *host, const char *branch);
 
+/* Does the deployment take the traffic of a host that it names?  One that stands by leaves to
+ * others what one that runs names. */
+bool deployment_takes(const struct registered_project *p, const struct registered_deployment *d,
+	const char *host);
+
 /* What runs a branch is a preview, whatever its row says. */
 const char *deployment_environment(const struct registered_deployment *d);
 

@@ -315,6 +315,7 @@ add_deployment_hosts(struct reader *r)
 	}
 	for (size_t i = 0; i < d->nhosts; i++)
 		if (host_is_allowed(r->settings, d->hosts[i]) &&
+			deployment_takes(r->entry, d, d->hosts[i]) &&
 			(!m->derived || strcmp(d->hosts[i], m->derived) != 0))
 			add_host(r, arena_strdup(&m->arena, d->hosts[i]), FIELD_PROJECT,
 				deployment_host_kind(
@@ -339,8 +340,11 @@ read_hosts(struct reader *r)
 	}
 	if (r->deployment || m->supersedes)
 		add_deployment_hosts(r);
-	read_host_list(r);
-	add_domains(r);
+	/* What all deployments share, those that stand by get no traffic of. */
+	if (!r->deployment || r->deployment->status == DEPLOYMENT_RUNNING) {
+		read_host_list(r);
+		add_domains(r);
+	}
 
 	m->hosts = ARENA_ARRAY(&m->arena, struct member_host, m->nhosts + 1);
 	if (m->nhosts)
@@ -437,6 +441,8 @@ read_registered(struct reader *r)
 		return;
 	m->supersedes = true;
 	m->deployed_ms = r->deployment->created_ms;
+	if (r->deployment->container)
+		m->deployment = arena_strdup(&m->arena, r->deployment->container);
 	if (r->deployment->status == DEPLOYMENT_PENDING ||
 		r->deployment->status == DEPLOYMENT_FAILED)
 		m->claims = false;
@@ -449,6 +455,7 @@ member_read(struct reader *r)
 	const char *health = reader_value(r, FIELD_HEALTH);
 
 	m->claims = true;
+	m->deployment = m->deployment ? m->deployment : "";
 	m->unchecked = health && strcmp(health, "none") == 0;
 	read_identity(r);
 	read_registered(r);
@@ -491,6 +498,7 @@ static void
 guess_deployment(struct reader *r)
 {
 	r->m->supersedes = true;
+	r->m->deployment = r->endpoint->name;
 	r->m->deployed_ms = r->endpoint->created > 0 ? (uint64_t)r->endpoint->created * 1000 : 0;
 }
 

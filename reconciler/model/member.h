@@ -56,6 +56,7 @@ struct member {
 			     name */
 	bool supersedes; /* the newest that is ready gets the hosts, not a slot that was chosen */
 	uint64_t deployed_ms; /* how new it is */
+	const char *deployment; /* what tells it from others as new; "" where nothing does */
 	bool claims; /* false: what it asks for is too broken to claim anything */
 	bool codi_branches;
 	const char

@@ -246,15 +246,22 @@ member_fitness(const struct maker *k, const struct member *m)
 
 /* "shop-42" is newer than "shop-9". */
 static int
+name_newer(const char *a, const char *b)
+{
+	size_t x = strlen(a), y = strlen(b);
+
+	return x != y ? (x > y ? 1 : -1) : strcmp(a, b);
+}
+
+/* 0: they are one deployment. */
+static int
 member_newer(const struct member *a, const struct member *b)
 {
-	size_t x = strlen(a->slot), y = strlen(b->slot);
+	int order = (a->deployed_ms > b->deployed_ms) - (a->deployed_ms < b->deployed_ms);
 
-	if (a->deployed_ms != b->deployed_ms)
-		return a->deployed_ms > b->deployed_ms ? 1 : -1;
-	if (x != y)
-		return x > y ? 1 : -1;
-	return strcmp(a->slot, b->slot);
+	if (!order)
+		order = name_newer(a->slot, b->slot);
+	return order ? order : name_newer(a->deployment, b->deployment);
 }
 
 /* Where deployments supersede each other: the newest of those that can serve best; NULL where they
@@ -314,8 +321,7 @@ is_chosen(const struct member *m, const struct member *newest, const char *slot)
 {
 	if (!newest)
 		return slot && strcmp(m->slot, slot) == 0;
-	return m->supersedes && strcmp(m->slot, newest->slot) == 0 &&
-	       m->deployed_ms == newest->deployed_ms;
+	return m->supersedes && member_newer(m, newest) == 0;
 }
 
 static void

@@ -666,6 +666,58 @@ one_container_of_two_rows_serves(void **state)
 		"shop.test production shop/production// slot=codi-shop held=0 +http://172.17.0.9");
 }
 
+#define NAMED(name, slot_, state_, when, ...)                                                      \
+	{                                                                                          \
+		.environment = "production", .branch = "", .slot = slot_,                          \
+		.status = DEPLOYMENT_##state_, .container = name, .created_ms = when,              \
+		.nhosts = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *),             \
+		.hosts = (const char *const[])                                                     \
+		{                                                                                  \
+			__VA_ARGS__                                                                \
+		}                                                                                  \
+	}
+
+/* Not promoted yet: neither a domain, nor what a label or another row names goes there. */
+static void
+one_that_stands_by_serves_its_own_hosts(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3",
+		.labels = {"waymark.host", "www.shop.example"});
+	ENTRY(s, .name = "shop", .domains = {"shop.example"},
+		.deployments = {NAMED("b", "", STANDBY, 20, "b.test", "both.test"),
+			NAMED("a", "", RUNNING, 10, "a.test", "both.test")});
+	has(s, 1000,
+		"shop.test production shop/production// slot=a held=0 "
+		"+http://172.17.0.2:80:serving\n");
+	has(s, 1000,
+		"shop.example production shop/production// slot=a held=0 "
+		"+http://172.17.0.2:80:serving\n");
+	has(s, 1000,
+		"both.test production shop/production// slot=a held=0 "
+		"+http://172.17.0.2:80:serving\n");
+	has(s, 1000, "b.test slot shop/production// slot=b held=0 +http://172.17.0.3:80:serving\n");
+	has_not(s, 1000, "www.shop.example production");
+}
+
+static void
+of_two_as_new_one_serves(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3");
+	ENTRY(s, .name = "shop",
+		.deployments = {NAMED("a", "blue", RUNNING, 10, "x.test"),
+			NAMED("b", "blue", RUNNING, 10, "x.test")});
+	has(s, 1000,
+		"shop.test production shop/production// slot=blue held=0 "
+		"+http://172.17.0.3:80:serving -http://172.17.0.2:80:standby\n");
+	has(s, 1000,
+		"x.test production shop/production// slot=blue held=0 "
+		"+http://172.17.0.3:80:serving -http://172.17.0.2:80:standby\n");
+}
+
 int
 main(void)
 {
@@ -696,6 +748,8 @@ main(void)
 		STORY(a_container_is_whose_it_was),
 		STORY(a_name_does_not_pass_for_an_id),
 		STORY(one_container_of_two_rows_serves),
+		STORY(one_that_stands_by_serves_its_own_hosts),
+		STORY(of_two_as_new_one_serves),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
