@@ -232,18 +232,22 @@ derive(struct reader *r, const char *slot, bool suffixed, enum convention_field 
 	return host_may_be_claimed(r, host, field) ? arena_strdup(&m->arena, host) : NULL;
 }
 
-static void
+static struct member_host *
 add_host(struct reader *r, const char *host, enum convention_field field, enum route_kind kind)
 {
 	for (size_t i = 0; i < r->m->nhosts; i++)
 		if (strcmp(r->hosts[i].host, host) == 0)
-			return;
+			return &r->hosts[i];
 	if (r->m->nhosts == r->hosts_cap) {
 		r->hosts_cap = r->hosts_cap ? r->hosts_cap * 2 : 8;
 		r->hosts = xrealloc(r->hosts, r->hosts_cap * sizeof(*r->hosts));
 	}
-	r->hosts[r->m->nhosts++] = (struct member_host){
-		host, r->reading.field[field].from, kind == ROUTE_SLOT && !r->m->supersedes, kind};
+	struct member_host *h = &r->hosts[r->m->nhosts++];
+	*h = (struct member_host){.host = host,
+		.from = r->reading.field[field].from,
+		.slot = kind == ROUTE_SLOT && !r->m->supersedes,
+		.kind = kind};
+	return h;
 }
 
 static void
@@ -298,6 +302,13 @@ add_domains(struct reader *r)
 				FIELD_PROJECT, ROUTE_PRODUCTION);
 }
 
+static bool
+is_said_by_name(const struct reader *r, enum convention_field f)
+{
+	const char *kind = r->reading.field[f].from.kind;
+	return kind && strcmp(kind, "container name") == 0;
+}
+
 /* A deployment keeps a URL of its own beside the one that goes to the newest. */
 static void
 add_deployment_hosts(struct reader *r)
@@ -310,7 +321,9 @@ add_deployment_hosts(struct reader *r)
 			&m->arena, "%s.%s", r->endpoint->name, r->settings->base_domain);
 		if (host_parse(&m->arena, host, &host, NULL) == 0 &&
 			host_may_be_claimed(r, host, FIELD_PROJECT))
-			add_host(r, host, FIELD_PROJECT, ROUTE_SLOT);
+			/* The name says both the project and the number. */
+			add_host(r, host, FIELD_PROJECT, ROUTE_SLOT)->derived =
+				is_said_by_name(r, FIELD_PROJECT);
 		return;
 	}
 	for (size_t i = 0; i < d->nhosts; i++)
@@ -336,7 +349,7 @@ read_hosts(struct reader *r)
 	if (*m->slot) {
 		const char *host = derive(r, m->slot, false, FIELD_SLOT);
 		if (host)
-			add_host(r, host, FIELD_SLOT, ROUTE_SLOT);
+			add_host(r, host, FIELD_SLOT, ROUTE_SLOT)->derived = true;
 	}
 	if (r->deployment || m->supersedes)
 		add_deployment_hosts(r);

@@ -27,6 +27,7 @@ struct member_host {
 	const char *host;
 	struct convention_origin from; /* label waymark.host */
 	bool slot; /* a slot's own URL */
+	bool derived; /* made of who it is, and not asked for by a label */
 	enum route_kind kind;
 };
 

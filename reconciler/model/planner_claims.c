@@ -111,7 +111,7 @@ member_attach(struct planner *p, struct member *m)
 		const struct member_host *h = &m->hosts[i];
 		attach_host(p, m,
 			&(struct ledger_wish){&m->group, h->host, m->path, h->slot ? m->slot : "",
-				h->kind, h->slot},
+				h->kind, h->derived},
 			h->from);
 	}
 }

@@ -718,6 +718,26 @@ of_two_as_new_one_serves(void **state)
 		"+http://172.17.0.3:80:serving -http://172.17.0.2:80:standby\n");
 }
 
+/* What follows from who it is, no registry has to list. */
+static void
+a_deployment_keeps_its_own_url(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop");
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_NONE);
+	has(s, 1000, "shop-41.test slot shop/production// slot=shop-41 held=0 +http://172.17.0.2");
+	/* By a label it may call itself shop's, and gets no host of blog for that. */
+	BOX(s->planner, .id = "b", .name = "blog-7",
+		.labels = {"traefik.enable", "true", "traefik.http.routers.blog-7.rule", "x",
+			"waymark.project", "shop"});
+	has_not(s, 2000, "blog-7.test slot");
+	ENTRY(s, .name = "wiki", .deployments = {NAMED("w", "blue", RUNNING, 10, "x.test")});
+	BOX(s->planner, .id = "w", .ip = "172.17.0.3");
+	has(s, 3000,
+		"wiki-production-blue.test slot wiki/production// slot=blue held=0 "
+		"+http://172.17.0.3");
+}
+
 int
 main(void)
 {
@@ -750,6 +770,7 @@ main(void)
 		STORY(one_container_of_two_rows_serves),
 		STORY(one_that_stands_by_serves_its_own_hosts),
 		STORY(of_two_as_new_one_serves),
+		STORY(a_deployment_keeps_its_own_url),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
