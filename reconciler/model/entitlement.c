@@ -35,20 +35,27 @@ deployment_names(const struct registered_deployment *d, const char *host)
 }
 
 enum route_kind
+group_kind(const struct group *g)
+{
+	return *g->branch || strcmp(g->environment, "preview") == 0 ? ROUTE_PREVIEW
+								    : ROUTE_PRODUCTION;
+}
+
+enum route_kind
 deployment_host_kind(const struct settings *s, const struct registered_project *p, const char *host,
-	const char *branch)
+	const struct group *g)
 {
 	size_t n;
 
 	if (!host_is_directly_under(host, s->base_domain, &n))
-		return *branch ? ROUTE_PREVIEW : ROUTE_PRODUCTION;
+		return group_kind(g);
 	for (size_t i = 0; i < p->ndeployments; i++) {
 		const struct registered_deployment *d = &p->deployments[i];
 		if (d->container && strlen(d->container) == n &&
 			memcmp(d->container, host, n) == 0 && deployment_names(d, host))
 			return ROUTE_SLOT;
 	}
-	return *branch ? ROUTE_PREVIEW : ROUTE_PRODUCTION;
+	return group_kind(g);
 }
 
 bool
@@ -139,9 +146,7 @@ add_derived(struct maker *k, const struct group *g, const char *slot)
 		add(k, (struct entitlement){.host = host,
 			       .group = *g,
 			       .slot = slot,
-			       .kind = *slot        ? ROUTE_SLOT
-				       : *g->branch ? ROUTE_PREVIEW
-						    : ROUTE_PRODUCTION,
+			       .kind = *slot ? ROUTE_SLOT : group_kind(g),
 			       .derived = true});
 }
 
@@ -193,7 +198,7 @@ add_deployment(struct maker *k, const struct registered_deployment *d)
 				       .group = g,
 				       .slot = "",
 				       .kind = deployment_host_kind(
-					       k->settings, k->entry, d->hosts[i], d->branch),
+					       k->settings, k->entry, d->hosts[i], &g),
 				       .field = "hosts"});
 			continue;
 		}

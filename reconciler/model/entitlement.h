@@ -40,10 +40,13 @@ void entitlements_destroy(struct entitlements *e);
 /* Is the host under base_domain or an allowed domain? */
 bool host_is_allowed(const struct settings *s, const char *host);
 
-/* What a host is that deployments of the project name: a deployment's own URL is of the kind slot.
- */
+/* What a group's own host is. */
+enum route_kind group_kind(const struct group *g);
+
+/* What a host of the group is that deployments of the project name: a deployment's own URL is of
+ * the kind slot. */
 enum route_kind deployment_host_kind(const struct settings *s, const struct registered_project *p,
-	const char *host, const char *branch);
+	const char *host, const struct group *g);
 
 /* Does the deployment take the traffic of a host that it names?  One that stands by leaves to
  * others what one that runs names. */

@@ -268,7 +268,7 @@ const struct ledger_claim *
 ledger_claim(struct ledger *l, const struct ledger_wish *w, bool *ret_changed)
 {
 	struct row *row = claim_row(l, w->group, w->host, w->path, w->slot);
-	*ret_changed = !row || row->claim.gone_ms || row->claim.kind != w->kind ||
+	*ret_changed = !row || row->claim.gone_ms || (w->entry && row->claim.kind != w->kind) ||
 		       (w->derived && !row->claim.derived);
 	if (!*ret_changed)
 		return &row->claim;
@@ -283,7 +283,8 @@ ledger_claim(struct ledger *l, const struct ledger_wish *w, bool *ret_changed)
 		row->claim.first = l->next++;
 		row->claim.project_first = project_first(l, &row->claim);
 	}
-	row->claim.kind = w->kind;
+	if (w->entry || row->claim.gone_ms)
+		row->claim.kind = w->kind;
 	row->claim.derived = row->claim.derived || w->derived;
 	row->claim.gone_ms = 0;
 	row_changed(l, row);

@@ -74,8 +74,9 @@ struct ledger *ledger_copy(const struct ledger *l);
 struct ledger_wish {
 	const struct group *group;
 	const char *host, *path, *slot;
-	enum route_kind kind;
+	enum route_kind kind; /* the registry's counts, else that of who claimed it first */
 	bool derived;
+	bool entry; /* the registry's */
 };
 
 /* The claim with this key (host, path, slot and group), made where there is none, and live again;

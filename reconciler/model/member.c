@@ -169,13 +169,6 @@ read_identity(struct reader *r)
 			"name");
 }
 
-static enum route_kind
-kind_of(const struct member *m)
-{
-	return *m->group.branch || strcmp(m->group.environment, "preview") == 0 ? ROUTE_PREVIEW
-										: ROUTE_PRODUCTION;
-}
-
 /* The registry may give a project what nobody else could claim. */
 static bool
 is_registered_domain(const struct reader *r, const char *host)
@@ -332,7 +325,7 @@ add_deployment_hosts(struct reader *r)
 			(!m->derived || strcmp(d->hosts[i], m->derived) != 0))
 			add_host(r, arena_strdup(&m->arena, d->hosts[i]), FIELD_PROJECT,
 				deployment_host_kind(
-					r->settings, r->entry, d->hosts[i], m->group.branch));
+					r->settings, r->entry, d->hosts[i], &m->group));
 }
 
 static void
@@ -477,7 +470,7 @@ member_read(struct reader *r)
 		return;
 	}
 	read_path(r);
-	m->kind = kind_of(m);
+	m->kind = group_kind(&m->group);
 	if (m->claims)
 		read_hosts(r);
 	/* What tells deployments apart where they have no slots. */

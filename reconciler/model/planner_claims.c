@@ -103,15 +103,15 @@ member_attach(struct planner *p, struct member *m)
 		bool suffixed = m->derived_suffixed &&
 				ledger_branch_suffixed(p->ledger, &m->group, m->derived);
 		attach_host(p, m,
-			&(struct ledger_wish){
-				&m->group, member_derived(m, suffixed), m->path, "", m->kind, true},
+			&(struct ledger_wish){&m->group, member_derived(m, suffixed), m->path, "",
+				m->kind, true, false},
 			m->derived_from);
 	}
 	for (size_t i = 0; i < m->nhosts; i++) {
 		const struct member_host *h = &m->hosts[i];
 		attach_host(p, m,
 			&(struct ledger_wish){&m->group, h->host, m->path, h->slot ? m->slot : "",
-				h->kind, h->derived},
+				h->kind, h->derived, false},
 			h->from);
 	}
 }

@@ -295,7 +295,8 @@ static void
 entry_claim(struct planner *p, struct project *pr, size_t i)
 {
 	const struct entitlement *t = &pr->entitled->list[i];
-	const struct ledger_wish wish = {&t->group, t->host, "", t->slot, t->kind, t->derived};
+	const struct ledger_wish wish = {
+		&t->group, t->host, "", t->slot, t->kind, t->derived, true};
 	bool changed;
 
 	pr->entry_claims[i] = ledger_claim(p->ledger, &wish, &changed);

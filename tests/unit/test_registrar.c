@@ -738,6 +738,35 @@ a_deployment_keeps_its_own_url(void **state)
 		"+http://172.17.0.3");
 }
 
+static void
+a_preview_needs_no_branch(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "preview",
+			.branch = "",
+			.slot = "",
+			.status = DEPLOYMENT_RUNNING,
+			.container = "a"}});
+	has(s, 1000, "shop-preview.test preview shop/preview// slot= held=0\n");
+	BOX(s->planner, .id = "a");
+	has(s, 2000, "shop-preview.test preview shop/preview// slot=a held=0 +http");
+}
+
+/* Whoever names it last does not make another kind of it. */
+static void
+the_kind_of_a_route_stays(void **state)
+{
+	struct stage *s = *state;
+	mvp_box(s, "shop-1", "172.17.0.2", HEALTH_NONE);
+	has(s, 1000, "shop-1.test slot shop/");
+	BOX(s->planner, .id = "b", .created = 2000,
+		.labels = {"waymark.project", "shop", "waymark.host", "shop-1.test"});
+	has(s, 2000, "shop-1.test slot shop/");
+	planner_remove(s->planner, "app1", "shop-1");
+	has(s, 3000, "shop-1.test slot shop/");
+}
+
 int
 main(void)
 {
@@ -771,6 +800,8 @@ main(void)
 		STORY(one_that_stands_by_serves_its_own_hosts),
 		STORY(of_two_as_new_one_serves),
 		STORY(a_deployment_keeps_its_own_url),
+		STORY(a_preview_needs_no_branch),
+		STORY(the_kind_of_a_route_stays),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
