@@ -63,16 +63,25 @@ load_row(void *arg, const json_t *row)
 	registered_static_unref(it.route);
 }
 
+struct printing {
+	const struct planner *planner;
+	struct buf *lines;
+};
+
+/* Its registry does not have one that is leaving any more, and nothing tells when it has left. */
 static void
 print_project(void *arg, const struct registered_project *p)
 {
-	state_print_project(arg, p);
+	const struct printing *to = arg;
+	if (!planner_is_leaving(to->planner, p->source, p->name))
+		state_print_project(to->lines, p);
 }
 
 static void
 print_static(void *arg, const struct registered_static *s)
 {
-	state_print_static(arg, s);
+	const struct printing *to = arg;
+	state_print_static(to->lines, s);
 }
 
 static void
@@ -85,12 +94,13 @@ static void
 print_all(void *arg, struct buf *lines)
 {
 	struct reconciler *r = arg;
+	struct printing to = {r->planner, lines};
 
 	for (size_t i = 0; i < r->nwatched; i++)
 		if (r->watched[i].seen)
 			state_print_source(lines, r->watched[i].name);
 	planner_each(r->planner, print_one, lines);
-	registrar_each_said(planner_registrar(r->planner), print_project, print_static, lines);
+	registrar_each_said(planner_registrar(r->planner), print_project, print_static, &to);
 	ledger_print(r->ledger, lines);
 }
 

@@ -135,28 +135,28 @@ member_unlink(struct planner *p, struct member *m)
 	member_detach(p, m);
 }
 
-static size_t
-key_size(const char *engine, const char *id)
+size_t
+planner_key_size(const char *source, const char *name)
 {
-	return strlen(engine) + 1 + strlen(id) + 1;
+	return strlen(source) + 1 + strlen(name) + 1;
 }
 
-static char *
-key_make(const char *engine, const char *id)
+char *
+planner_key(const char *source, const char *name)
 {
-	size_t n = strlen(engine) + 1;
-	char *key = xmalloc(key_size(engine, id));
-	memcpy(key, engine, n);
-	memcpy(key + n, id, strlen(id) + 1);
+	size_t n = strlen(source) + 1;
+	char *key = xmalloc(planner_key_size(source, name));
+	memcpy(key, source, n);
+	memcpy(key + n, name, strlen(name) + 1);
 	return key;
 }
 
 static struct member *
 member_find(const struct planner *p, const char *engine, const char *id)
 {
-	char *key = key_make(engine, id);
+	char *key = planner_key(engine, id);
 	struct member *m;
-	HASH_FIND(hh, p->members, key, key_size(engine, id), m);
+	HASH_FIND(hh, p->members, key, planner_key_size(engine, id), m);
 	free(key);
 	return m;
 }
@@ -166,8 +166,8 @@ member_link(struct planner *p, struct member *m)
 {
 	const struct endpoint *e = m->endpoint;
 
-	m->key = key_make(e->engine, e->id);
-	HASH_ADD_KEYPTR(hh, p->members, m->key, key_size(e->engine, e->id), m);
+	m->key = planner_key(e->engine, e->id);
+	HASH_ADD_KEYPTR(hh, p->members, m->key, planner_key_size(e->engine, e->id), m);
 	if (m->stranger)
 		return;
 	m->project = project_need(p, m->group.project);

@@ -66,12 +66,15 @@ const struct endpoint *planner_find(const struct planner *p, const char *engine,
 void planner_each(const struct planner *p,
 	void (*fn)(void *arg, const struct endpoint *e, enum readiness ready), void *arg);
 
-/* A registry says this of a project (a reference is taken).  Returns whether anything changed. */
+/* A registry says this of a project (a reference is taken).  Returns whether anything changed, be
+ * it that the project was about to leave. */
 bool planner_put_project(struct planner *p, const struct registered_project *entry);
 /* A registry does not have the project any more: it serves for settings->drain_ms yet, or leaves at
  * once. */
 void planner_remove_project(
 	struct planner *p, const char *source, const char *project, bool at_once);
+/* Does it serve only for a while yet? */
+bool planner_is_leaving(const struct planner *p, const char *source, const char *project);
 bool planner_put_static(struct planner *p, const struct registered_static *s);
 void planner_remove_static(struct planner *p, const char *source, const char *host);
 /* What all registries say, borrowed. */

@@ -34,9 +34,11 @@ struct held {
 	char *host;
 };
 
-/* A project that its registry does not have any more, and that still serves for a while. */
+/* A project that its registry does not have any more, and that still serves for a while: all
+ * equally long, so that they end in the order in which they stand. */
 struct leaving {
-	struct leaving *next;
+	UT_hash_handle hh; /* by source and name, each with its NUL */
+	char *key;
 	const struct registered_project *entry;
 	uint64_t since_ms; /* 0: since the next step */
 };
@@ -68,7 +70,7 @@ struct planner {
 	struct registrar *registrar;
 	struct project *entries; /* entry_dirty */
 	struct called *called; /* containers to read anew */
-	struct leaving *leaving;
+	struct leaving *leaving, *leaving_last;
 	bool rank_all;
 	struct project **stale; /* projects whose members are to be read anew */
 	size_t nstale, stale_cap;
@@ -78,6 +80,9 @@ struct planner {
 
 /* Room for one more in a growing array. */
 void *planner_grow(void *array, size_t n, size_t *cap, size_t size);
+/* A source and what it names, each with its NUL; the caller frees it. */
+char *planner_key(const char *source, const char *name);
+size_t planner_key_size(const char *source, const char *name);
 void project_ring(struct planner *p, struct project *pr);
 struct project *project_need(struct planner *p, const char *name);
 /* Who owns this host changed, or may have: everyone who claims it is planned anew. */

@@ -54,22 +54,36 @@ call_containers(struct planner *p, const struct registered_project *entry)
 	}
 }
 
-static struct leaving **
-leaving_find(struct planner *p, const char *source, const char *name)
+static struct leaving *
+leaving_find(const struct planner *p, const char *source, const char *name)
 {
-	struct leaving **at = &p->leaving;
-	while (*at && (strcmp((*at)->entry->source, source) != 0 ||
-			      strcmp((*at)->entry->name, name) != 0))
-		at = &(*at)->next;
-	return at;
+	struct leaving *l;
+	char *key = planner_key(source, name);
+
+	HASH_FIND(hh, p->leaving, key, planner_key_size(source, name), l);
+	free(key);
+	return l;
 }
 
 static void
-leaving_drop(struct leaving **at)
+leaving_add(struct planner *p, const struct registered_project *entry)
 {
-	struct leaving *l = *at;
-	*at = l->next;
+	struct leaving *l = xcalloc(1, sizeof(*l));
+
+	l->entry = registered_project_ref(entry);
+	l->key = planner_key(entry->source, entry->name);
+	HASH_ADD_KEYPTR(hh, p->leaving, l->key, planner_key_size(entry->source, entry->name), l);
+	p->leaving_last = l;
+}
+
+static void
+leaving_drop(struct planner *p, struct leaving *l)
+{
+	if (p->leaving_last == l)
+		p->leaving_last = l->hh.prev;
+	HASH_DEL(p->leaving, l);
 	registered_project_unref(l->entry);
+	free(l->key);
 	free(l);
 }
 
@@ -78,12 +92,12 @@ planner_put_project(struct planner *p, const struct registered_project *entry)
 {
 	const struct registered_project *old =
 		registrar_find(p->registrar, entry->source, entry->name);
-	struct leaving **leaving = leaving_find(p, entry->source, entry->name);
+	struct leaving *leaving = leaving_find(p, entry->source, entry->name);
 
-	if (*leaving)
-		leaving_drop(leaving);
+	if (leaving)
+		leaving_drop(p, leaving);
 	if (old && registered_project_equal(old, entry))
-		return false;
+		return leaving; /* which it was not about to before */
 	call_containers(p, registrar_project(p->registrar, entry->name));
 	registrar_put(p->registrar, entry);
 	call_containers(p, registrar_project(p->registrar, entry->name));
@@ -106,22 +120,23 @@ void
 planner_remove_project(struct planner *p, const char *source, const char *name, bool at_once)
 {
 	const struct registered_project *entry = registrar_find(p->registrar, source, name);
-	struct leaving **at = leaving_find(p, source, name);
+	struct leaving *leaving = leaving_find(p, source, name);
 
 	if (!entry)
 		return;
 	if (at_once) {
-		if (*at)
-			leaving_drop(at);
+		if (leaving)
+			leaving_drop(p, leaving);
 		project_forget(p, entry);
-		return;
+	} else if (!leaving) {
+		leaving_add(p, entry);
 	}
-	if (*at)
-		return;
-	struct leaving *l = xcalloc(1, sizeof(*l));
-	l->entry = registered_project_ref(entry);
-	l->next = p->leaving;
-	p->leaving = l;
+}
+
+bool
+planner_is_leaving(const struct planner *p, const char *source, const char *name)
+{
+	return leaving_find(p, source, name);
 }
 
 static void
@@ -185,16 +200,11 @@ called_clear(struct planner *p)
 static void
 leave_due(struct planner *p, uint64_t now_ms)
 {
-	for (struct leaving **at = &p->leaving; *at;) {
-		struct leaving *l = *at;
-		if (!l->since_ms)
-			l->since_ms = now_ms;
-		if (l->since_ms + p->settings->drain_ms > now_ms) {
-			at = &l->next;
-			continue;
-		}
-		project_forget(p, l->entry);
-		leaving_drop(at);
+	for (struct leaving *l = p->leaving_last; l && !l->since_ms; l = l->hh.prev)
+		l->since_ms = now_ms;
+	while (p->leaving && registry_due_ms(p) <= now_ms) {
+		project_forget(p, p->leaving->entry);
+		leaving_drop(p, p->leaving);
 	}
 }
 
@@ -376,13 +386,9 @@ registry_is_dirty(const struct planner *p, uint64_t now_ms)
 uint64_t
 registry_due_ms(const struct planner *p)
 {
-	uint64_t due = UINT64_MAX;
-
-	for (const struct leaving *l = p->leaving; l; l = l->next) {
-		uint64_t at = l->since_ms ? l->since_ms + p->settings->drain_ms : 0;
-		due = at < due ? at : due;
-	}
-	return due;
+	if (!p->leaving)
+		return UINT64_MAX;
+	return p->leaving_last->since_ms ? p->leaving->since_ms + p->settings->drain_ms : 0;
 }
 
 void
@@ -397,7 +403,7 @@ void
 registry_finish(struct planner *p)
 {
 	while (p->leaving)
-		leaving_drop(&p->leaving);
+		leaving_drop(p, p->leaving);
 	called_clear(p);
 	while (p->nrecovered)
 		free(p->recovered[--p->nrecovered]);

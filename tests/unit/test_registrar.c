@@ -767,6 +767,45 @@ the_kind_of_a_route_stays(void **state)
 	has(s, 3000, "shop-1.test slot shop/");
 }
 
+/* The state on disk says that it went, and has to be told. */
+static void
+one_that_comes_back_in_time_is_news(void **state)
+{
+	struct stage *s = *state;
+	struct registered_project *p =
+		registered_project_create("registry.directory", "ssot.json", "shop");
+	assert_true(planner_put_project(s->planner, p));
+	assert_false(planner_put_project(s->planner, p));
+	planner_remove_project(s->planner, "registry.directory", "shop", false);
+	assert_true(planner_is_leaving(s->planner, "registry.directory", "shop"));
+	assert_true(planner_put_project(s->planner, p));
+	assert_false(planner_is_leaving(s->planner, "registry.directory", "shop"));
+	assert_false(planner_put_project(s->planner, p));
+	registered_project_unref(p);
+}
+
+static void
+each_leaves_in_its_time(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "a");
+	ENTRY(s, .name = "b");
+	ENTRY(s, .name = "c");
+	planner_remove_project(s->planner, "registry.directory", "b", false);
+	look(s, 1000);
+	planner_remove_project(s->planner, "registry.directory", "a", false);
+	planner_remove_project(s->planner, "registry.directory", "c", false);
+	look(s, 2000);
+	assert_int_equal(planner_due_ms(s->planner), 31000);
+	look(s, 31000);
+	assert_null(registrar_project(planner_registrar(s->planner), "b"));
+	assert_non_null(registrar_project(planner_registrar(s->planner), "a"));
+	ENTRY(s, .name = "c");
+	look(s, 32000);
+	assert_null(registrar_project(planner_registrar(s->planner), "a"));
+	assert_non_null(registrar_project(planner_registrar(s->planner), "c"));
+}
+
 int
 main(void)
 {
@@ -802,6 +841,8 @@ main(void)
 		STORY(a_deployment_keeps_its_own_url),
 		STORY(a_preview_needs_no_branch),
 		STORY(the_kind_of_a_route_stays),
+		STORY(one_that_comes_back_in_time_is_news),
+		STORY(each_leaves_in_its_time),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
