@@ -22,7 +22,9 @@ source_remedy(const struct source_info *info)
 {
 	if (info->status == SOURCE_NEW)
 		return is_registry(info)
-			       ? "mend it, or `registry` in the configuration"
+			       ? "mend it, or `registry` in the configuration; nothing is "
+				 "published "
+				 "before it was read once"
 			       : "start the engine, or mend `engines` in the configuration";
 	return is_registry(info) ? "mend it, or `registry` in the configuration; what it last said "
 				   "stays in force"

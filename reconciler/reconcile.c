@@ -14,7 +14,7 @@
 #include "reconciler/state.h"
 #include "reconciler/state_parse.h"
 
-/* A source that was never seen holds publication back no longer than this. */
+/* An engine that was never seen holds publication back no longer than this. */
 #define WAIT_FOR_SOURCES_MS 30000
 /* The state may lack the last second's changes, which the proxies have already: what it says counts
  * only where the engine does not answer within this. */
@@ -219,15 +219,27 @@ is_dispensable(const struct reconciler *r, const struct watched *w)
 	return *info.error;
 }
 
+/* Whose a host is, nobody can tell before each registry has spoken once. */
+static bool
+awaits_registry(const struct reconciler *r)
+{
+	for (size_t i = 0; i < r->nwatched; i++)
+		if (r->watched[i].registry && !r->watched[i].seen)
+			return true;
+	return false;
+}
+
 /* Nothing is published before every source was looked at.  One that only the state knows is waited
- * for shortly, one that nobody ever saw for half a minute, and with none seen at all nothing is
- * ever published. */
+ * for shortly, an engine that nobody ever saw for half a minute, and with none seen at all, or a
+ * registry that nobody ever saw, nothing is ever published. */
 static bool
 sources_are_ready(const struct reconciler *r)
 {
 	uint64_t waited_ms = now_ms(r) - r->started_ms;
 	size_t seen = 0, looked = 0, dispensable = 0;
 
+	if (awaits_registry(r))
+		return false;
 	for (size_t i = 0; i < r->nwatched; i++) {
 		seen += r->watched[i].seen;
 		looked += r->watched[i].looked;
@@ -459,8 +471,9 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	r->prober = prober_create(
 		r->loop, settings->probe_interval_ms, settings->probe_timeout_ms, on_probed, r);
 	watch_sources(r);
-	/* One that went may be one that came under another name: as at a start. */
-	if (inherit_sources(r, old, nold)) {
+	/* One that went may be one that came under another name: as at a start.  So it is with a
+	 * registry that came, and what is published stays meanwhile. */
+	if (inherit_sources(r, old, nold) || awaits_registry(r)) {
 		r->ready = false;
 		r->sources_ready_ms = 0;
 		r->started_ms = now_ms(r);

@@ -12,6 +12,7 @@ import registry
 import wait
 
 BACKOFF = 60  # Traefik waits longer and longer after each poll that failed
+NEVER = 33  # an engine that was never seen is waited for half a minute, a registry for ever
 
 
 class OfPostgres:
@@ -108,10 +109,33 @@ def test_first_start_without_the_registry(directory, own_postgres, dockerd, waym
     truth.away()
     one = waymark(dockerd, start=False, registry=truth.config)
     one.start(ready=False)
-    wait.stays(lambda: one.get("/traefik")[0] == 503 and not one.ready(), 6, "503, never an empty one")
+    wait.stays(lambda: one.get("/traefik")[0] == 503 and not one.ready(), NEVER,
+               "503, never an empty one, nor one by labels alone")
+    assert one.problems("source-stale", "nothing is published")
     truth.back()
     wait.until(lambda: one.serving("shop.test") == ["shop-green"], 10)
     assert one.ready() and one.get("/traefik")[0] == 200
+
+
+@pytest.mark.parametrize("unregistered", ["ignore", "route"])
+def test_a_registry_that_comes_by_reload_and_is_not_there(
+        directory, own_postgres, dockerd, waymark, traefik, unregistered):
+    """What was routed without it stays until it has spoken."""
+    truth = OfPostgres(directory, own_postgres)
+    dockerd.run("shop-green", labels.waymark("shop", slot="green"))
+    one = waymark(dockerd)
+    proxy = traefik(waymark=one.port)
+    proxy.wait_answers("shop.test", ["shop-green"])
+    truth.away()
+    one.config["registry"] = {**truth.config, "unregistered": unregistered}
+    one.reload()
+    wait.until(lambda: len(one.status()["sources"]) == 2, 5)
+    dockerd.run("thief", labels.waymark("thief", host="ws.test"))
+    wait.stays(lambda: proxy.answers("shop.test", times=1) == {"shop-green"}
+               and proxy.status("ws.test") == 404, NEVER, "nothing moves before it has spoken")
+    truth.back()
+    proxy.wait_status("ws.test", 502, timeout=BACKOFF)
+    assert proxy.answers("shop.test") == {"shop-green"}
 
 
 def test_killed_again_and_again_while_it_changes(directory, own_postgres, dockerd, waymark, traefik):
