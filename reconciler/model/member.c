@@ -427,6 +427,19 @@ deployment_by_place(const struct registered_project *p, const struct member *m)
 	return found;
 }
 
+/* Can deployments of its place be told from each other? */
+static bool
+deployments_differ(const struct registered_project *p, const struct member *m)
+{
+	for (size_t i = 0; i < p->ndeployments; i++) {
+		const struct registered_deployment *d = &p->deployments[i];
+		if (strcmp(deployment_environment(d), m->group.environment) == 0 &&
+			strcmp(d->branch, m->group.branch) == 0 && (d->container || *d->slot))
+			return true;
+	}
+	return false;
+}
+
 /* Which registered project it is of, and whether it counts at all. */
 static void
 read_registered(struct reader *r)
@@ -445,7 +458,7 @@ read_registered(struct reader *r)
 	check_registered(r);
 	if (!r->deployment)
 		return;
-	m->supersedes = true;
+	m->supersedes = deployments_differ(r->entry, m);
 	m->deployed_ms = r->deployment->created_ms;
 	if (r->deployment->container)
 		m->deployment = arena_strdup(&m->arena, r->deployment->container);

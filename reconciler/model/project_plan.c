@@ -265,21 +265,24 @@ member_newer(const struct member *a, const struct member *b)
 }
 
 /* Where deployments supersede each other: the newest of those that can serve best; NULL where they
- * do not. */
+ * do not, and where what is no deployment can serve and none of them. */
 static const struct member *
 claim_newest(const struct maker *k, const struct holding *h, size_t n)
 {
 	const struct member *best = NULL;
+	int other = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct member *m = h[i].member;
-		if (!m->supersedes)
+		if (!m->supersedes) {
+			other = member_fitness(k, m) > other ? member_fitness(k, m) : other;
 			continue;
+		}
 		int order = best ? member_fitness(k, m) - member_fitness(k, best) : 1;
 		if (order > 0 || (order == 0 && member_newer(m, best) > 0))
 			best = m;
 	}
-	return best;
+	return best && !member_fitness(k, best) && other ? NULL : best;
 }
 
 /* The slot that a claim's requests go to: a slot's own URL goes there, a shared one to the active
@@ -291,7 +294,7 @@ claim_slot(const struct maker *k, const struct ledger_claim *c, const struct hol
 		return c->slot;
 	const char *active = ledger_active(k->ledger, &c->group);
 	for (size_t i = 0; i < n && !active; i++)
-		if (*h[i].member->slot)
+		if (*h[i].member->slot && !h[i].member->supersedes)
 			return NULL;
 	return active ? active : "";
 }
@@ -536,7 +539,7 @@ complain_waiting(struct maker *k, const struct group *g, const char *wanted)
 			.what = arena_printf(k->arena,
 				"the registry says that slot %s is active, and no container of it "
 				"is ready; %s serves until then",
-				wanted, active),
+				wanted, *active ? active : "what has no slot"),
 			.remedy = "see what its containers wait for, or make the other slot active "
 				  "again",
 			.project = k->plan->project,

@@ -7,8 +7,8 @@ slot_is_ready(const struct settings *s, const struct member *members, const stru
 	const char *slot)
 {
 	for (const struct member *m = members; m; m = m->next)
-		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) && m->nclaims &&
-			!m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
+		if (!m->supersedes && strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) &&
+			m->nclaims && !m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
 			return true;
 	return false;
 }
@@ -40,9 +40,15 @@ choose_slot(const struct project_view *v, struct ledger *l, const struct group *
 {
 	const char *active = ledger_active(l, g), *wanted = slot_registered(v, g);
 
+	if (wanted && slot_is_ready(v->settings, v->members, g, wanted)) {
+		ledger_set_active(l, g, wanted);
+		return;
+	}
 	if (wanted) {
-		if (!active || slot_is_ready(v->settings, v->members, g, wanted))
-			ledger_set_active(l, g, wanted);
+		/* What has no slot may have served until now. */
+		if (!active)
+			ledger_set_active(
+				l, g, slot_is_ready(v->settings, v->members, g, "") ? "" : wanted);
 		return;
 	}
 	if (active && slot_is_ready(v->settings, v->members, g, active))

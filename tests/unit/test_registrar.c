@@ -806,6 +806,66 @@ each_leaves_in_its_time(void **state)
 	assert_non_null(registrar_project(planner_registrar(s->planner), "c"));
 }
 
+static void
+a_first_slot_takes_over_when_it_is_ready(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2", .labels = {"waymark.project", "shop"});
+	ENTRY(s, .name = "shop", .environment = {.name = "production", .active = "blue"},
+		.slots = {{.name = "blue", .state = SLOT_ACTIVE}});
+	has(s, 1000, "shop.test production shop/production// slot= held=0 +http://172.17.0.2");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3", .health = HEALTH_STARTING,
+		.labels = {"waymark.project", "shop", "waymark.slot", "blue"});
+	has(s, 2000, "shop.test production shop/production// slot= held=0 +http://172.17.0.2");
+	has(s, 2000, "is ready; what has no slot serves until then");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3", .health = HEALTH_HEALTHY,
+		.labels = {"waymark.project", "shop", "waymark.slot", "blue"});
+	has(s, 3000, "shop.test production shop/production// slot=blue held=0 +http://172.17.0.3");
+}
+
+/* A deployed slot is not promoted by there being nothing else. */
+static void
+a_slot_that_is_not_active_waits(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "shop", .environment = {.name = "production", .active = "blue"},
+		.slots = {{.name = "blue", .state = SLOT_ACTIVE},
+			{.name = "green", .state = SLOT_DEPLOYED}});
+	BOX(s->planner, .id = "b", .labels = {"waymark.project", "shop", "waymark.slot", "green"});
+	has(s, 1000, "shop.test production shop/production// slot=blue held=0 -http");
+}
+
+static void
+unnamed_deployments_leave_slots_to_the_registry(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2",
+		.labels = {"waymark.project", "shop", "waymark.slot", "blue"});
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3",
+		.labels = {"waymark.project", "shop", "waymark.slot", "green"});
+	ENTRY(s, .name = "shop", .environment = {.name = "production", .active = "blue"},
+		.slots = {{.name = "blue", .state = SLOT_ACTIVE},
+			{.name = "green", .state = SLOT_DEPLOYED}},
+		.deployments = {UNNAMED(RUNNING, 10)});
+	has(s, 1000,
+		"shop.test production shop/production// slot=blue held=0 "
+		"+http://172.17.0.2:80:serving "
+		"-http://172.17.0.3:80:standby");
+}
+
+static void
+what_is_no_deployment_serves_until_one_is_ready(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.3", .labels = {"waymark.project", "shop"});
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_STARTING);
+	has(s, 1000, "shop.test production shop/production// slot= held=0 +http://172.17.0.3");
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_NONE);
+	has(s, 2000,
+		"shop.test production shop/production// slot=shop-41 held=0 "
+		"+http://172.17.0.2:80:serving -");
+}
+
 int
 main(void)
 {
@@ -843,6 +903,10 @@ main(void)
 		STORY(the_kind_of_a_route_stays),
 		STORY(one_that_comes_back_in_time_is_news),
 		STORY(each_leaves_in_its_time),
+		STORY(a_first_slot_takes_over_when_it_is_ready),
+		STORY(a_slot_that_is_not_active_waits),
+		STORY(unnamed_deployments_leave_slots_to_the_registry),
+		STORY(what_is_no_deployment_serves_until_one_is_ready),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
