@@ -111,6 +111,7 @@ add(struct maker *k, struct entitlement want)
 		e->list = xrealloc(e->list, e->cap * sizeof(*e->list));
 	}
 	want.host = arena_strdup(&e->arena, want.host);
+	want.suffixed = arena_strdup(&e->arena, want.suffixed);
 	want.slot = arena_strdup(&e->arena, want.slot);
 	want.field = arena_strdup(&e->arena, want.field);
 	want.group = (struct group){
@@ -122,6 +123,15 @@ add(struct maker *k, struct entitlement want)
 	e->list[e->n++] = want;
 }
 
+static bool
+suffixed_host(struct maker *k, const struct url_parts *plain, const char **ret)
+{
+	struct url_parts parts = *plain;
+
+	parts.suffixed = true;
+	return *parts.branch && url_host(&k->scratch, k->settings, &parts, ret, NULL) == 0;
+}
+
 /* The host by the URL templates, of a group or of one of its slots. */
 static void
 add_derived(struct maker *k, const struct group *g, const char *slot)
@@ -130,7 +140,7 @@ add_derived(struct maker *k, const struct group *g, const char *slot)
 		.environment = g->environment,
 		.branch = g->branch,
 		.slot = slot};
-	const char *host, *field;
+	const char *host, *field, *suffixed = NULL;
 	struct err e;
 
 	field = arena_printf(
@@ -144,6 +154,7 @@ add_derived(struct maker *k, const struct group *g, const char *slot)
 			"give the project another name, or list the host under its domains");
 	else
 		add(k, (struct entitlement){.host = host,
+			       .suffixed = suffixed_host(k, &parts, &suffixed) ? suffixed : NULL,
 			       .group = *g,
 			       .slot = slot,
 			       .kind = *slot ? ROUTE_SLOT : group_kind(g),

@@ -17,6 +17,7 @@
 
 struct entitlement {
 	const char *host;
+	const char *suffixed; /* the same with the branch's suffix; NULL where it has none */
 	struct group group;
 	const char *slot; /* "" but for a slot's own URL */
 	enum route_kind kind;

@@ -305,16 +305,17 @@ static void
 entry_claim(struct planner *p, struct project *pr, size_t i)
 {
 	const struct entitlement *t = &pr->entitled->list[i];
-	const struct ledger_wish wish = {
-		&t->group, t->host, "", t->slot, t->kind, t->derived, true};
+	bool suffixed = t->suffixed && ledger_branch_suffixed(p->ledger, &t->group, t->host);
+	const char *host = suffixed ? t->suffixed : t->host;
+	const struct ledger_wish wish = {&t->group, host, "", t->slot, t->kind, t->derived, true};
 	bool changed;
 
 	pr->entry_claims[i] = ledger_claim(p->ledger, &wish, &changed);
 	bool first = ledger_use_entry(p->ledger, pr->entry_claims[i], 1) == 1;
 	if (first)
-		recover(p, t->host);
+		recover(p, host);
 	if (first || changed)
-		host_ring(p, t->host);
+		host_ring(p, host);
 }
 
 static void

@@ -116,7 +116,8 @@ complain_entry(struct maker *k, const struct ledger_claim *c, const char *what)
 	const struct entitlements *all = k->view->entitled;
 
 	for (size_t i = 0; p && all && i < all->n; i++)
-		if (strcmp(all->list[i].host, c->host) == 0 &&
+		if ((strcmp(all->list[i].host, c->host) == 0 ||
+			    text_compare(all->list[i].suffixed, c->host) == 0) &&
 			strcmp(all->list[i].slot, c->slot) == 0)
 			problem_add(&k->problems,
 				&(struct problem){.code = PROBLEM_HOST_TAKEN,

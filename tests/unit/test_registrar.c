@@ -866,6 +866,41 @@ what_is_no_deployment_serves_until_one_is_ready(void **state)
 		"+http://172.17.0.2:80:serving -");
 }
 
+/* The one seen later gets the suffix, as without a registry. */
+static void
+branches_may_come_out_equal(void **state)
+{
+	struct stage *s = *state;
+	BOX(s->planner, .id = "a", .ip = "172.17.0.2");
+	BOX(s->planner, .id = "b", .ip = "172.17.0.3");
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "preview",
+			.branch = "f/x",
+			.slot = "",
+			.status = DEPLOYMENT_RUNNING,
+			.container = "a",
+			.created_ms = 10}});
+	look(s, 1000);
+	ENTRY(s, .name = "shop",
+		.deployments = {{.environment = "preview",
+					.branch = "f-x",
+					.slot = "",
+					.status = DEPLOYMENT_RUNNING,
+					.container = "b",
+					.created_ms = 20},
+			{.environment = "preview",
+				.branch = "f/x",
+				.slot = "",
+				.status = DEPLOYMENT_RUNNING,
+				.container = "a",
+				.created_ms = 10}});
+	has(s, 2000,
+		"shop-preview-f-x.test preview shop/preview/f/x/ slot=a held=0 +http://172.17.0.2");
+	has(s, 2000,
+		"shop-preview-f-x-4d98d3f5.test preview shop/preview/f-x/ slot=b held=0 "
+		"+http://172.17.0.3");
+}
+
 int
 main(void)
 {
@@ -907,6 +942,7 @@ main(void)
 		STORY(a_slot_that_is_not_active_waits),
 		STORY(unnamed_deployments_leave_slots_to_the_registry),
 		STORY(what_is_no_deployment_serves_until_one_is_ready),
+		STORY(branches_may_come_out_equal),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
