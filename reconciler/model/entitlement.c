@@ -3,14 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uthash.h>
+
 #include "reconciler/model/host.h"
 #include "reconciler/model/url.h"
+
+/* One that was made. */
+struct made {
+	UT_hash_handle hh; /* by host, slot and group */
+};
 
 /* Entitlements while they are made. */
 struct maker {
 	const struct settings *settings;
 	const struct registered_project *entry;
 	struct entitlements *made;
+	struct made *all;
 	struct arena scratch;
 };
 
@@ -88,15 +96,20 @@ complain(struct maker *k, enum problem_code code, const char *field, const char 
 						.host = host});
 }
 
+/* The first of its kind?  (A branch may hold anything, and stands last.) */
 static bool
-is_there(const struct entitlements *e, const struct entitlement *want)
+is_news(struct maker *k, const struct entitlement *want)
 {
-	for (size_t i = 0; i < e->n; i++)
-		if (strcmp(e->list[i].host, want->host) == 0 &&
-			strcmp(e->list[i].slot, want->slot) == 0 &&
-			group_equal(&e->list[i].group, &want->group))
-			return true;
-	return false;
+	const char *key = arena_printf(&k->scratch, "%s/%s/%s/%s", want->host, want->slot,
+		want->group.environment, want->group.branch);
+	struct made *m;
+
+	HASH_FIND_STR(k->all, key, m);
+	if (m)
+		return false;
+	m = ARENA_NEW(&k->scratch, struct made);
+	HASH_ADD_KEYPTR(hh, k->all, key, strlen(key), m);
+	return true;
 }
 
 static void
@@ -104,7 +117,7 @@ add(struct maker *k, struct entitlement want)
 {
 	struct entitlements *e = k->made;
 
-	if (is_there(e, &want))
+	if (!is_news(k, &want))
 		return;
 	if (e->n == e->cap) {
 		e->cap = e->cap ? e->cap * 2 : 4;
@@ -238,6 +251,7 @@ entitlements_create(const struct settings *s, const struct registered_project *p
 		add_domain(&k, &p->domains[i]);
 	for (size_t i = 0; i < p->ndeployments; i++)
 		add_deployment(&k, &p->deployments[i]);
+	HASH_CLEAR(hh, k.all);
 	arena_finish(&k.scratch);
 	return e;
 }

@@ -123,6 +123,7 @@ static void
 member_unlink(struct planner *p, struct member *m)
 {
 	HASH_DEL(p->members, m);
+	named_drop(p, m);
 	if (!m->project)
 		return;
 	if (m->prev)
@@ -168,6 +169,7 @@ member_link(struct planner *p, struct member *m)
 
 	m->key = planner_key(e->engine, e->id);
 	HASH_ADD_KEYPTR(hh, p->members, m->key, planner_key_size(e->engine, e->id), m);
+	named_add(p, m);
 	if (m->stranger)
 		return;
 	m->project = project_need(p, m->group.project);
@@ -457,6 +459,7 @@ planner_destroy(struct planner *p)
 	HASH_ITER(hh, p->members, m, mtmp)
 	{
 		HASH_DEL(p->members, m);
+		named_drop(p, m);
 		member_destroy(m);
 	}
 	HASH_ITER(hh, p->projects, pr, ptmp)

@@ -43,6 +43,14 @@ struct leaving {
 	uint64_t since_ms; /* 0: since the next step */
 };
 
+/* Containers by name, and by the first digits of their id: what deployments name them by. */
+struct named {
+	UT_hash_handle hh;
+	char *text;
+	size_t n;
+	struct member **members;
+};
+
 /* A name or id of a container that a deployment named before or names now. */
 struct called {
 	UT_hash_handle hh;
@@ -69,6 +77,7 @@ struct planner {
 
 	struct registrar *registrar;
 	struct project *entries; /* entry_dirty */
+	struct named *named;
 	struct called *called; /* containers to read anew */
 	struct leaving *leaving, *leaving_last;
 	bool rank_all;
@@ -100,6 +109,9 @@ void attach_members(struct planner *p);
 void release_orphans(struct planner *p, uint64_t now_ms);
 void expire_held(struct planner *p, uint64_t now_ms);
 
+/* A container can be found by its name and id, or cannot any more. */
+void named_add(struct planner *p, struct member *m);
+void named_drop(struct planner *p, struct member *m);
 /* Its entry, or what the settings make of it, has to be looked at anew. */
 void entry_ring(struct planner *p, struct project *pr);
 /* What a claim rests on. */

@@ -27,6 +27,69 @@ entry_ring(struct planner *p, struct project *pr)
 	p->entries = pr;
 }
 
+static struct named *
+named_find(const struct planner *p, const char *text, size_t n)
+{
+	struct named *d;
+	HASH_FIND(hh, p->named, text, n, d);
+	return d;
+}
+
+static void
+named_add_by(struct planner *p, const char *text, size_t n, struct member *m)
+{
+	struct named *d = named_find(p, text, n);
+	if (!d) {
+		d = xcalloc(1, sizeof(*d));
+		d->text = memcpy(xcalloc(1, n + 1), text, n);
+		HASH_ADD_KEYPTR(hh, p->named, d->text, n, d);
+	}
+	d->members = xrealloc(d->members, (d->n + 1) * sizeof(struct member *));
+	d->members[d->n++] = m;
+}
+
+static void
+named_drop_by(struct planner *p, const char *text, size_t n, const struct member *m)
+{
+	struct named *d = named_find(p, text, n);
+	size_t i = 0;
+
+	while (d && i < d->n && d->members[i] != m)
+		i++;
+	if (!d || i == d->n)
+		return;
+	d->members[i] = d->members[--d->n];
+	if (d->n)
+		return;
+	HASH_DEL(p->named, d);
+	free(d->members);
+	free(d->text);
+	free(d);
+}
+
+void
+named_add(struct planner *p, struct member *m)
+{
+	const struct endpoint *e = m->endpoint;
+
+	if (!settings_has_registry(p->settings))
+		return;
+	if (*e->name)
+		named_add_by(p, e->name, strlen(e->name), m);
+	if (strlen(e->id) >= ID_DIGITS)
+		named_add_by(p, e->id, ID_DIGITS, m);
+}
+
+void
+named_drop(struct planner *p, struct member *m)
+{
+	const struct endpoint *e = m->endpoint;
+
+	named_drop_by(p, e->name, strlen(e->name), m);
+	if (strlen(e->id) >= ID_DIGITS)
+		named_drop_by(p, e->id, ID_DIGITS, m);
+}
+
 static void
 call_one(struct planner *p, const char *text, size_t n)
 {
@@ -174,17 +237,6 @@ planner_registrar(const struct planner *p)
 	return p->registrar;
 }
 
-static bool
-is_called(const struct planner *p, const struct endpoint *e)
-{
-	struct called *c;
-
-	HASH_FIND(hh, p->called, e->name, strlen(e->name), c);
-	if (!c && strlen(e->id) >= ID_DIGITS)
-		HASH_FIND(hh, p->called, e->id, ID_DIGITS, c);
-	return c;
-}
-
 static void
 called_clear(struct planner *p)
 {
@@ -208,38 +260,58 @@ leave_due(struct planner *p, uint64_t now_ms)
 	}
 }
 
+/* Members to be read anew, each once. */
+struct rereading {
+	struct member **list;
+	size_t n, cap;
+};
+
+static void
+rereading_add(struct rereading *r, struct member *m)
+{
+	if (m->rereading)
+		return;
+	m->rereading = true;
+	r->list = planner_grow(r->list, r->n, &r->cap, sizeof(struct member *));
+	r->list[r->n++] = m;
+}
+
+static void
+rereading_collect(struct planner *p, struct rereading *r)
+{
+	struct called *c, *tmp;
+
+	for (size_t i = 0; i < p->nstale; i++) {
+		p->stale[i]->stale = false;
+		for (struct member *m = p->stale[i]->members; m; m = m->next)
+			rereading_add(r, m);
+	}
+	p->nstale = 0;
+	HASH_ITER(hh, p->called, c, tmp)
+	{
+		const struct named *d = named_find(p, c->text, c->hh.keylen);
+		for (size_t i = 0; d && i < d->n; i++)
+			rereading_add(r, d->members[i]);
+	}
+	called_clear(p);
+}
+
 void
 planner_reread(struct planner *p, uint64_t now_ms, void (*fn)(void *arg, const struct endpoint *e),
 	void *arg)
 {
-	struct member **list = NULL, *m, *tmp;
-	size_t n = 0, cap = 0;
+	struct rereading r = {0};
 
 	leave_due(p, now_ms);
-	for (size_t i = 0; i < p->nstale; i++) {
-		p->stale[i]->stale = false;
-		for (m = p->stale[i]->members; m; m = m->next) {
-			list = planner_grow(list, n, &cap, sizeof(struct member *));
-			list[n++] = m;
-			m->rereading = true;
-		}
-	}
-	p->nstale = 0;
-	if (p->called)
-		HASH_ITER(hh, p->members, m, tmp)
-	if (!m->rereading && is_called(p, m->endpoint)) {
-		list = planner_grow(list, n, &cap, sizeof(struct member *));
-		list[n++] = m;
-	}
-	called_clear(p);
-	for (size_t i = 0; i < n; i++) {
-		const struct endpoint *e = endpoint_ref(list[i]->endpoint);
-		member_reread(p, list[i]);
+	rereading_collect(p, &r);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct endpoint *e = endpoint_ref(r.list[i]->endpoint);
+		member_reread(p, r.list[i]);
 		if (fn)
 			fn(arg, e);
 		endpoint_unref(e);
 	}
-	free(list);
+	free(r.list);
 }
 
 static void
