@@ -12,6 +12,9 @@
 #include <time.h>
 
 #include "provider/traefik/traefik_render.h"
+#include "reconciler/model/convention.h"
+#include "reconciler/model/entitlement.h"
+#include "reconciler/model/host.h"
 #include "tests/unit/world.h"
 
 #define BOXES 10
@@ -37,10 +40,13 @@ struct event {
 	unsigned seed; /* what it becomes */
 };
 
+#define KINDS_OF_SETTINGS 4
+
 /* The truth that both planners are told of. */
 struct truth {
 	struct endpoint *endpoint[BOXES];
 	enum readiness ready[BOXES];
+	const struct settings *settings;
 };
 
 static const struct renderer *const renderers[PLAN_OUTPUTS] = {&traefik_renderer};
@@ -75,7 +81,10 @@ box_label(struct box *b, const char *name, const char *value)
 }
 
 static const char *const engines[] = {"app1", "app2"};
-static const char *const ids[BOXES] = {"a0", "b1", "c2", "d3", "e4", "f5", "a6", "b7", "c8", "d9"};
+/* Deployments name some by their first digits, and one container has another's digits as its name.
+ */
+static const char *const ids[BOXES] = {"a0", "b1", "c2", "d3", "e4", "f5", "a6aaaaaaaaaaaaaa",
+	"b7bbbbbbbbbbbbbb", "c8cccccccccccccc", "a6aaaaaaaaaaaabb"};
 
 /* Few names, so that hosts are fought for. */
 static struct endpoint *
@@ -84,7 +93,8 @@ random_endpoint(unsigned box, unsigned seed)
 	unsigned s = seed;
 	struct box b = {.id = ids[box], .engine = engines[box % 2]};
 
-	b.name = PICK(&s, "web", "api", "codi-shop", "codi-shop-preview-x", "w");
+	b.name = PICK(&s, "web", "api", "codi-shop", "codi-shop-preview-x", "w", "shop-1", "shop-2",
+		"blog-1", "b7bbbbbbbbbb");
 	b.created = 1000 + next_random(&s) % 3;
 	b.ip = PICK(&s, "172.17.0.2", "172.17.0.3", "172.17.0.4");
 	b.run = PICK(&s, "", "r1", "r2");
@@ -97,14 +107,19 @@ random_endpoint(unsigned box, unsigned seed)
 		box_label(&b, "codi.project.slug", PICK(&s, "shop", "blog"));
 		box_label(&b, "codi.deployment.preview", PICK(&s, "true", "false", NULL));
 		box_label(&b, "codi.deployment.branch", PICK(&s, "f/x", "f_x", "main"));
+	} else if (next_random(&s) % 4 == 0) {
+		box_label(&b, "traefik.enable", "true");
+		box_label(&b, "traefik.http.routers.shop-1.rule", "x");
+		box_label(&b, "traefik.http.routers.blog-1.rule", "x");
 	} else {
-		box_label(&b, "waymark.project", PICK(&s, "shop", "blog", "shop-2", "🚀", NULL));
+		box_label(&b, "waymark.project",
+			PICK(&s, "shop", "blog", "shop-2", "Shop", "🚀", NULL));
 	}
 	box_label(&b, "waymark.branch", PICK(&s, "f/x", "f-x", "F x", NULL, NULL, NULL));
 	box_label(&b, "waymark.slot", PICK(&s, "blue", "green", "no slot", NULL, NULL, NULL, NULL));
 	box_label(&b, "waymark.host",
-		PICK(&s, "h.test", "h.test, i.test", "bad host", "s.test", "shop.localhost", NULL,
-			NULL));
+		PICK(&s, "h.test", "h.test, i.test", "bad host", "s.test", "test", "x.h.test",
+			"shop.localhost", "x.s.test", NULL, NULL));
 	box_label(&b, "waymark.path", PICK(&s, "/api", "/a b", "/", NULL, NULL));
 	box_label(&b, "waymark.port", PICK(&s, "8080", "abc", NULL, NULL));
 	return box_endpoint(&b);
@@ -121,7 +136,7 @@ random_environments(struct arena *a, unsigned *s, size_t *ret_n)
 	slots[0] = (struct registered_slot){.name = "blue", .state = SLOT_ACTIVE, .port = 4001};
 	slots[1] = (struct registered_slot){
 		.name = "green", .state = next_random(s) % 2 ? SLOT_DEPLOYED : SLOT_EMPTY};
-	e[0] = (struct registered_environment){.name = "preview"};
+	e[0] = (struct registered_environment){.name = PICK(s, "preview", "staging")};
 	e[1] = (struct registered_environment){.name = "production",
 		.port = next_random(s) % 2 ? 0 : 8081,
 		.active = PICK(s, "blue", "green", NULL),
@@ -134,20 +149,24 @@ random_environments(struct arena *a, unsigned *s, size_t *ret_n)
 static struct registered_deployment *
 random_deployments(struct arena *a, unsigned *s, size_t *ret_n)
 {
-	static const char *const own_hosts[] = {"web.localhost", "h.test"};
+	static const char *const own_hosts[][2] = {{"web.localhost", "h.test"},
+		{"shop-1.localhost", "s.test"}, {"x.h.test", "blog.localhost"}};
 	struct registered_deployment *d = ARENA_ARRAY(a, struct registered_deployment, 3);
 
 	*ret_n = next_random(s) % 4;
 	for (size_t i = 0; i < *ret_n; i++)
-		d[i] = (struct registered_deployment){.environment = "production",
-			.branch = PICK(s, "", "", "f/x"),
-			.slot = PICK(s, "", "", "blue"),
-			.status = (enum deployment_status)(next_random(s) % 4),
-			.container = PICK(s, "web", "api", "w", NULL),
+		d[i] = (struct registered_deployment){
+			.environment = PICK(s, "production", "production", "preview", "staging"),
+			.branch = PICK(s, "", "", "f/x", "f-x"),
+			.slot = PICK(s, "", "", "blue", "green"),
+			.status = next_random(s) % 2 ? DEPLOYMENT_RUNNING
+						     : (enum deployment_status)(next_random(s) % 4),
+			.container = PICK(s, "web", "api", "w", "shop-1", "shop-2", "blog-1",
+				"a6aaaaaaaaaa", "b7bbbbbbbbbb", "c8cccccccccccc", NULL, NULL),
 			.port = next_random(s) % 2 ? 0 : 8082,
-			.created_ms = 10 - i,
+			.created_ms = next_random(s) % 3,
 			.nhosts = next_random(s) % 3,
-			.hosts = own_hosts};
+			.hosts = own_hosts[next_random(s) % 3]};
 	return d;
 }
 
@@ -156,19 +175,20 @@ random_project(unsigned seed)
 {
 	unsigned s = seed;
 	const char *source = sources[next_random(&s) % 8 == 0];
-	struct registered_project *p =
-		registered_project_create(source, "place", PICK(&s, "shop", "blog", "shop-2"));
+	struct registered_project *p = registered_project_create(
+		source, "place", PICK(&s, "shop", "shop", "blog", "blog", "shop-2", "Shop"));
 	struct registered_domain *d = ARENA_ARRAY(&p->arena, struct registered_domain, 2);
 
 	for (size_t i = 0; i < next_random(&s) % 3; i++)
 		d[p->ndomains++] = (struct registered_domain){
-			PICK(&s, "h.test", "test", "s.test", "localhost", "elsewhere.org"),
+			PICK(&s, "h.test", "test", "s.test", "localhost", "x.h.test",
+				"blog.localhost", "elsewhere.org"),
 			"domains"};
 	p->domains = d;
-	p->has_deployments = next_random(&s) % 4 == 0;
+	p->has_deployments = next_random(&s) % 3 == 0;
 	if (p->has_deployments)
 		p->deployments = random_deployments(&p->arena, &s, &p->ndeployments);
-	else if (next_random(&s) % 4) {
+	if (next_random(&s) % (p->has_deployments ? 2 : 4)) {
 		p->lists_environments = true;
 		p->environments = random_environments(&p->arena, &s, &p->nenvironments);
 	}
@@ -201,13 +221,21 @@ probe_all(struct planner *p, const struct truth *t, uint64_t now)
 				p, t->endpoint[i]->engine, t->endpoint[i]->id, t->ready[i]);
 }
 
+static bool
+is_watched(const struct settings *s, const char *source)
+{
+	return strcmp(source, sources[0]) ? s->registry.postgres : s->registry.directory != NULL;
+}
+
 static void
-registry_happens(struct planner *p, const struct event *ev)
+registry_happens(struct planner *p, const struct truth *t, const struct event *ev)
 {
 	struct registered_project *project = random_project(ev->seed);
 	struct registered_static *route = random_static(ev->seed);
 
-	if (ev->kind == REGISTER)
+	if (!is_watched(t->settings, ev->kind == STATIC ? route->source : project->source))
+		; /* nobody would tell */
+	else if (ev->kind == REGISTER)
 		planner_put_project(p, project);
 	else if (ev->kind == UNREGISTER)
 		planner_remove_project(p, project->source, project->name, ev->box % 3 == 0);
@@ -226,6 +254,42 @@ tell(struct planner *p, const struct truth *t, unsigned box)
 	planner_set_ready(p, t->endpoint[box]->engine, t->endpoint[box]->id, t->ready[box]);
 }
 
+struct forgetting {
+	struct planner *p;
+	const struct settings *s;
+};
+
+static void
+forget_project(void *arg, const struct registered_project *project)
+{
+	struct forgetting *f = arg;
+	if (!is_watched(f->s, project->source))
+		planner_remove_project(f->p, project->source, project->name, true);
+}
+
+static void
+forget_static(void *arg, const struct registered_static *route)
+{
+	struct forgetting *f = arg;
+	if (!is_watched(f->s, route->source))
+		planner_remove_static(f->p, route->source, route->route.host);
+}
+
+/* As the reconciler does it: what is not watched any more is forgotten, and engines tell anew of
+ * what nobody wanted before. */
+static void
+reload(struct planner *p, struct truth *t, const struct settings *s)
+{
+	struct forgetting f = {p, s};
+
+	registrar_each_said(planner_registrar(p), forget_project, forget_static, &f);
+	planner_set_settings(p, s);
+	t->settings = s;
+	for (unsigned i = 0; i < BOXES; i++)
+		if (t->endpoint[i])
+			tell(p, t, i);
+}
+
 static struct endpoint *
 with_leaving(struct endpoint *e)
 {
@@ -236,8 +300,8 @@ with_leaving(struct endpoint *e)
 }
 
 static void
-happen(struct planner *p, struct truth *t, const struct event *ev, const struct settings *settings,
-	uint64_t *now)
+happen(struct planner *p, struct truth *t, const struct event *ev,
+	struct settings *const settings[KINDS_OF_SETTINGS], uint64_t *now)
 {
 	struct endpoint **e = &t->endpoint[ev->box];
 
@@ -268,12 +332,12 @@ happen(struct planner *p, struct truth *t, const struct event *ev, const struct 
 		*now += ev->seed % 90000;
 		break;
 	case RELOAD:
-		planner_set_settings(p, settings);
+		reload(p, t, settings[ev->seed % KINDS_OF_SETTINGS]);
 		break;
 	case REGISTER:
 	case UNREGISTER:
 	case STATIC:
-		registry_happens(p, ev);
+		registry_happens(p, t, ev);
 		break;
 	case STEP:
 	case EVENT_KINDS:
@@ -295,10 +359,9 @@ retell_static(void *arg, const struct registered_static *route)
 
 /* A planner from nothing, told the truth in an order of its own. */
 static struct planner *
-rebuild(const struct settings *s, struct ledger *l, const struct truth *t,
-	const struct registrar *registrar, unsigned turn)
+rebuild(struct ledger *l, const struct truth *t, const struct registrar *registrar, unsigned turn)
 {
-	struct planner *p = planner_create(s, l, renderers);
+	struct planner *p = planner_create(t->settings, l, renderers);
 	if (turn % 2 && registrar)
 		registrar_each_said(registrar, retell_project, retell_static, p);
 	for (unsigned i = 0; i < BOXES; i++) {
@@ -313,13 +376,13 @@ rebuild(const struct settings *s, struct ledger *l, const struct truth *t,
 }
 
 static bool
-same_as_rebuilt(struct planner *p, const struct settings *s, const struct ledger *l,
-	const struct truth *t, uint64_t now, unsigned turn, bool loud)
+same_as_rebuilt(struct planner *p, const struct ledger *l, const struct truth *t, uint64_t now,
+	unsigned turn, bool loud)
 {
 	struct ledger *copy = ledger_copy(l);
 	struct buf before = {0}, a = {0}, b = {0};
 	ledger_print(l, &before);
-	struct planner *q = rebuild(s, copy, t, planner_registrar(p), turn);
+	struct planner *q = rebuild(copy, t, planner_registrar(p), turn);
 
 	world_print(planner_snapshot(p), &a);
 	buf_adds(&a, before.p ? before.p : "");
@@ -337,23 +400,201 @@ same_as_rebuilt(struct planner *p, const struct settings *s, const struct ledger
 	return same;
 }
 
+/* Whose a host is, said without the planner: whoever is entitled to it, else to the nearest domain
+ * above it. */
+struct claimant {
+	const struct settings *settings;
+	const struct ledger *ledger;
+	const char *host, *owner; /* its route */
+	const char *at; /* the nearest domain that somebody is entitled to */
+	bool is_one; /* the owner is among them */
+};
+
+/* Of two branches that come out equal one has another host than it would have alone. */
 static bool
-sequence_holds(const struct event *events, size_t n, const struct settings *s, bool loud)
+is_suffixed(const struct claimant *c, const struct entitlement *t)
 {
-	struct truth t = {0};
+	const struct ledger_claim *plain = ledger_find(c->ledger, &t->group, t->host, "", t->slot);
+	return t->suffixed && !(plain && plain->entries);
+}
+
+static void
+ask_project(void *arg, const struct registered_project *project)
+{
+	struct claimant *c = arg;
+	struct entitlements *e = entitlements_create(c->settings, project);
+
+	for (size_t i = 0; i < e->n; i++) {
+		const struct entitlement *t = &e->list[i];
+		const char *at = is_suffixed(c, t) ? t->suffixed : t->host;
+		bool here = strcmp(at, c->host) == 0;
+		if (!here && (*t->slot || !host_is_under(c->host, at)))
+			continue;
+		if (!here && host_is_under(c->host, c->settings->base_domain) &&
+			host_is_under(c->settings->base_domain, at))
+			continue;
+		if (c->at && strlen(c->at) > strlen(at))
+			continue;
+		if (!c->at || strlen(c->at) < strlen(at))
+			c->is_one = false;
+		c->at = c->host + strlen(c->host) - strlen(at);
+		c->is_one = c->is_one || strcmp(project->name, c->owner) == 0;
+	}
+	entitlements_destroy(e);
+}
+
+static bool
+owner_is_right(struct planner *p, const struct ledger *l, const struct truth *t,
+	const struct route *r, bool loud)
+{
+	struct claimant who = {
+		.settings = t->settings, .ledger = l, .host = r->host, .owner = r->project};
+
+	if (r->kind == ROUTE_STATIC || !settings_has_registry(t->settings))
+		return true;
+	registrar_each(planner_registrar(p), ask_project, &who);
+	if (!who.at)
+		return true;
+	/* Below a domain that two want, it is who got the domain. */
+	const struct ledger_claim *c =
+		strcmp(who.at, who.host) ? ledger_host_owner(l, who.at) : NULL;
+	if (who.is_one && (!c || strcmp(c->group.project, r->project) == 0))
+		return true;
+	if (loud)
+		printf("%s is %s's, who is not entitled to %s\n", r->host, r->project, who.at);
+	return false;
+}
+
+/* The deployment that a server is by name or id; NULL where it is any, or none. */
+static const struct registered_deployment *
+server_deployment(struct planner *p, const struct server *s)
+{
+	const struct registered_project *project, *rival;
+	const struct endpoint *e = planner_find(p, s->engine, s->container_id);
+
+	return registrar_deployment(planner_registrar(p), e, NULL, &project, &rival);
+}
+
+/* Requests go to one deployment, and to none that has failed. */
+static bool
+servers_are_right(struct planner *p, const struct route *r, bool loud)
+{
+	const struct registered_deployment *one = NULL;
+	size_t i;
+
+	for (i = 0; r->kind != ROUTE_STATIC && i < r->nrouted; i++) {
+		const struct registered_deployment *d = server_deployment(p, &r->servers[i]);
+		if (!d)
+			continue;
+		if (deployment_status_share(d->status) == 0 ||
+			(one && (one->created_ms != d->created_ms ||
+					strcmp(one->container, d->container))))
+			break;
+		one = d;
+	}
+	if (r->kind == ROUTE_STATIC || i == r->nrouted)
+		return true;
+	if (loud)
+		printf("%s has servers of several deployments, or of a failed one\n", r->host);
+	return false;
+}
+
+static bool
+routes_are_right(struct planner *p, const struct ledger *l, const struct truth *t, bool loud)
+{
+	const struct snapshot *s = planner_snapshot(p);
+
+	for (size_t c = 0; c < s->nchunks; c++)
+		for (size_t i = 0; i < s->chunks[c]->n; i++)
+			for (size_t k = 0; k < s->chunks[c]->plan[i]->nroutes; k++) {
+				const struct route *r = &s->chunks[c]->plan[i]->routes[k];
+				if (!owner_is_right(p, l, t, r, loud) ||
+					!servers_are_right(p, r, loud))
+					return false;
+			}
+	return true;
+}
+
+/* Who has a host by an entry keeps it as long as the entry names it. */
+struct owned {
+	char *host, *project;
+};
+
+struct owners {
+	struct owned list[256];
+	size_t n;
+};
+
+static bool
+has_by_entry(const struct ledger *l, const char *host, const char *project)
+{
+	for (const struct ledger_claim *c = ledger_host(l, host); c; c = c->host_next)
+		if (c->entries && strcmp(c->group.project, project) == 0)
+			return true;
+	return false;
+}
+
+static void
+owners_forget(struct owners *o)
+{
+	while (o->n) {
+		free(o->list[--o->n].host);
+		free(o->list[o->n].project);
+	}
+}
+
+static bool
+owners_stay(struct owners *o, const struct ledger *l, bool loud)
+{
+	bool stay = true;
+
+	for (size_t i = 0; i < o->n && stay; i++) {
+		const struct owned *w = &o->list[i];
+		const struct ledger_claim *c = ledger_host_owner(l, w->host);
+		stay = !has_by_entry(l, w->host, w->project) || !c ||
+		       strcmp(c->group.project, w->project) == 0;
+		if (!stay && loud)
+			printf("%s was %s's and is %s's\n", w->host, w->project, c->group.project);
+	}
+	return stay;
+}
+
+static void
+owners_note(struct owners *o, const struct ledger *l, const struct snapshot *s)
+{
+	owners_forget(o);
+	for (size_t c = 0; c < s->nchunks; c++)
+		for (size_t i = 0; i < s->chunks[c]->n; i++)
+			for (size_t k = 0; k < s->chunks[c]->plan[i]->nroutes; k++) {
+				const struct route *r = &s->chunks[c]->plan[i]->routes[k];
+				if (o->n < 256 && has_by_entry(l, r->host, r->project))
+					o->list[o->n++] =
+						(struct owned){strdup(r->host), strdup(r->project)};
+			}
+}
+
+static bool
+sequence_holds(const struct event *events, size_t n,
+	struct settings *const settings[KINDS_OF_SETTINGS], bool loud)
+{
+	struct truth t = {.settings = settings[0]};
 	struct ledger *l = ledger_create();
-	struct planner *p = planner_create(s, l, renderers);
+	struct planner *p = planner_create(t.settings, l, renderers);
 	uint64_t now = 1000000;
 	bool holds = true;
+	struct owners owners = {0};
 
 	for (size_t i = 0; i < n && holds; i++) {
-		happen(p, &t, &events[i], s, &now);
+		happen(p, &t, &events[i], settings, &now);
 		probe_all(p, &t, now);
-		if (events[i].kind == PUT && events[i].seed % 3)
+		if (events[i].seed % (events[i].kind == PUT ? 3 : 5) == 1)
 			continue; /* several changes in one look */
 		planner_step(p, now);
-		holds = same_as_rebuilt(p, s, l, &t, now, events[i].seed, loud);
+		holds = owners_stay(&owners, l, loud) && routes_are_right(p, l, &t, loud) &&
+			same_as_rebuilt(p, l, &t, now, events[i].seed, loud);
+		owners_note(&owners, l, planner_snapshot(p));
 	}
+	owners_forget(&owners);
 	for (unsigned i = 0; i < BOXES; i++)
 		endpoint_unref(t.endpoint[i]);
 	planner_destroy(p);
@@ -365,7 +606,7 @@ sequence_holds(const struct event *events, size_t n, const struct settings *s, b
 static bool
 order_does_not_matter(unsigned seed, const struct settings *s)
 {
-	struct truth t = {0};
+	struct truth t = {.settings = s};
 	struct buf out[2] = {{0}};
 
 	for (unsigned i = 0; i < BOXES; i++) {
@@ -374,7 +615,7 @@ order_does_not_matter(unsigned seed, const struct settings *s)
 	}
 	for (unsigned k = 0; k < 2; k++) {
 		struct ledger *l = ledger_create();
-		struct planner *p = rebuild(s, l, &t, NULL, k * 5 + seed);
+		struct planner *p = rebuild(l, &t, NULL, k * 5 + seed);
 		world_print(planner_step(p, 5000), &out[k]);
 		ledger_print(l, &out[k]);
 		planner_destroy(p);
@@ -393,7 +634,7 @@ order_does_not_matter(unsigned seed, const struct settings *s)
 
 /* Leaves out runs of events, long ones first, as long as it still fails. */
 static size_t
-shrink(struct event *events, size_t n, const struct settings *s)
+shrink(struct event *events, size_t n, struct settings *const s[KINDS_OF_SETTINGS])
 {
 	for (size_t run = n / 2; run; run /= 2) {
 		for (size_t at = 0; at + run <= n;) {
@@ -412,7 +653,7 @@ shrink(struct event *events, size_t n, const struct settings *s)
 }
 
 static int
-fail(struct event *events, size_t n, const struct settings *s, unsigned sequence)
+fail(struct event *events, size_t n, struct settings *const s[KINDS_OF_SETTINGS], unsigned sequence)
 {
 	static const char *const text[] = {"put", "remove", "ready", "leave", "step", "later",
 		"reload", "register", "unregister", "static"};
@@ -432,26 +673,58 @@ random_event(unsigned *state, bool registry)
 	unsigned kinds = registry ? EVENT_KINDS : REGISTER;
 	unsigned kind = next_random(state) % (kinds + 4);
 
-	return (struct event){kind < kinds ? (enum event_kind)kind : PUT,
-		next_random(state) % BOXES, next_random(state)};
+	if (kind >= kinds)
+		kind = registry && kind % 2 ? REGISTER : PUT;
+	return (struct event){
+		(enum event_kind)kind, next_random(state) % BOXES, next_random(state)};
 }
 
-/* Half of the sequences have a registry, some of which ignore who is not in it. */
+/* Half of the sequences have a registry, some of which ignore who is not in it; a reload changes
+ * what `turn` says. */
 static struct settings *
-random_settings(unsigned i)
+random_settings(unsigned i, unsigned turn)
 {
 	static const char *const allowed[] = {"test"};
+	static const struct convention *conventions[3];
 	struct settings *s = settings_create();
 
-	if (i % 2 == 0)
+	conventions[0] = convention_find("codi");
+	conventions[1] = convention_find("mvp");
+	conventions[2] = convention_find("waymark");
+	if (i % 4 > 1) {
+		s->nconventions = 3;
+		s->conventions = conventions;
+	}
+	if (turn == 1 && i % 3 == 0)
+		s->base_domain = "test";
+	if (i % 2 == 0 || turn == 3)
 		return s;
-	s->registry.directory = "/registry";
+	s->registry.directory = turn == 1 && i % 3 == 1 ? NULL : "/registry";
 	s->registry.postgres = i % 4 == 3;
-	s->registry.ignore_unregistered = i % 8 == 1;
+	s->registry.ignore_unregistered = (i % 8 == 1) != (turn == 2);
 	s->any_domain = i % 16 == 5;
 	s->nallowed = 1;
 	s->allowed_domains = allowed;
 	return s;
+}
+
+static bool
+sequence(unsigned i, unsigned *state)
+{
+	struct settings *s[KINDS_OF_SETTINGS];
+	struct event events[EVENTS];
+
+	for (unsigned k = 0; k < KINDS_OF_SETTINGS; k++)
+		s[k] = random_settings(i, k);
+	for (size_t k = 0; k < EVENTS; k++)
+		events[k] = random_event(state, i % 2);
+	bool holds = sequence_holds(events, EVENTS, s, false);
+	if (!holds)
+		fail(events, EVENTS, s, i);
+	holds = holds && order_does_not_matter(next_random(state), s[0]);
+	for (unsigned k = 0; k < KINDS_OF_SETTINGS; k++)
+		settings_destroy(s[k]);
+	return holds;
 }
 
 int
@@ -463,16 +736,8 @@ main(int argc, char **argv)
 	bool holds = true;
 
 	printf("property: %u sequences of %d events, seed %u\n", sequences, EVENTS, seed);
-	for (unsigned i = 0; i < sequences && holds; i++) {
-		struct settings *s = random_settings(i);
-		struct event events[EVENTS];
-		for (size_t k = 0; k < EVENTS; k++)
-			events[k] = random_event(&state, i % 2);
-		if (!sequence_holds(events, EVENTS, s, false))
-			holds = fail(events, EVENTS, s, i) == 0;
-		holds = holds && order_does_not_matter(next_random(&state), s);
-		settings_destroy(s);
-	}
+	for (unsigned i = 0; i < sequences && holds; i++)
+		holds = sequence(i, &state);
 	if (holds)
 		printf("property: holds\n");
 	return !holds;
