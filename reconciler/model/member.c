@@ -384,15 +384,25 @@ recognise(const struct settings *s, const struct endpoint *e)
 	return NULL;
 }
 
-/* The registry knows the project, and not that it has such an environment or deployment. */
+/* Would the registry list it as a deployment? */
+static bool
+is_listed(const struct reader *r)
+{
+	const struct settings_registry *g = &r->settings->registry;
+
+	if (r->entry)
+		return r->entry->has_deployments;
+	return g->mvp && g->postgres && r->reading.convention->deployments;
+}
+
+/* The registry knows the project, and not that it has such an environment or deployment; or it
+ * knows every deployment of that platform, and not the project. */
 static void
 check_registered(struct reader *r)
 {
 	struct member *m = r->m;
 
-	if (!r->entry)
-		return;
-	if (r->entry->has_deployments && !r->deployment) {
+	if (is_listed(r) && !r->deployment) {
 		m->claims = false;
 		reader_complain(r, PROBLEM_DEPLOYMENT_UNKNOWN, FIELD_PROJECT, NULL,
 			arena_printf(&m->arena, "the registry has no deployment of %s for it",
@@ -400,7 +410,7 @@ check_registered(struct reader *r)
 			"remove the container, or register its deployment");
 		return;
 	}
-	if (r->entry->lists_environments &&
+	if (r->entry && r->entry->lists_environments &&
 		!registered_environment_find(r->entry, m->group.environment))
 		reader_complain(r, PROBLEM_ENVIRONMENT_UNKNOWN, FIELD_ENVIRONMENT, NULL,
 			arena_printf(&m->arena, "the registry does not list environment %s of %s",

@@ -901,6 +901,25 @@ branches_may_come_out_equal(void **state)
 		"+http://172.17.0.3");
 }
 
+/* With the four variables alone, `unregistered` says route; an app that is deleted leaves all the
+ * same, though its container runs on. */
+static void
+a_deleted_app_leaves_with_its_containers(void **state)
+{
+	struct stage *s = *state;
+	s->settings->registry.mvp = true;
+	mvp_box(s, "shop-41", "172.17.0.2", HEALTH_NONE);
+	BOX(s->planner, .id = "b", .labels = {"waymark.project", "other"});
+	ENTRY(s, .name = "shop", .deployments = {DEPLOYED(41, RUNNING, 10)});
+	has(s, 1000, "shop.test production shop/production// slot=shop-41 held=0 +http");
+	planner_remove_project(s->planner, "registry.directory", "shop", false);
+	has(s, 2000, "shop.test production shop/production// slot=shop-41 held=0 +http");
+	has_not(s, 32000, "+http://172.17.0.2");
+	has(s, 32000, "deployment-unknown: container shop-41 on app1");
+	has_not(s, 100000, "shop.test");
+	has(s, 100000, "other.test production other/");
+}
+
 int
 main(void)
 {
@@ -943,6 +962,7 @@ main(void)
 		STORY(unnamed_deployments_leave_slots_to_the_registry),
 		STORY(what_is_no_deployment_serves_until_one_is_ready),
 		STORY(branches_may_come_out_equal),
+		STORY(a_deleted_app_leaves_with_its_containers),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
