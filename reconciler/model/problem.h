@@ -21,7 +21,7 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 	X(HOST_INVALID, "host-invalid", PROBLEM_ERROR, "A host name cannot be used.")                  \
 	X(HOST_RESERVED, "host-reserved", PROBLEM_ERROR, "The host name is reserved.")                 \
 	X(HOST_FORBIDDEN, "host-forbidden", PROBLEM_ERROR,                                             \
-		"The host is not under base_domain or an allowed domain.")                             \
+		"The host is not the project's by the registry, or not under an allowed domain.")      \
 	X(HOST_TAKEN, "host-taken", PROBLEM_ERROR, "Another project or service had the host first.")   \
 	X(HOST_QUOTA, "host-quota", PROBLEM_ERROR, "A container asks for too many hosts.")             \
 	X(PORT_UNKNOWN, "port-unknown", PROBLEM_ERROR, "It cannot be told which port to use.")         \

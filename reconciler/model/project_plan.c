@@ -300,20 +300,40 @@ claim_slot(const struct maker *k, const struct ledger_claim *c, const struct hol
 	return active ? active : "";
 }
 
+/* What is wrong with a route that nothing serves, and what to do. */
+static const char *
+why_no_servers(struct arena *a, const struct route *r, const char **ret_remedy)
+{
+	bool stands_by = false;
+
+	for (size_t i = 0; i < r->nservers; i++)
+		stands_by = stands_by || r->servers[i].state == SERVER_STANDBY;
+	*ret_remedy = "start a container for it, if it is to stay";
+	if (!r->nservers)
+		return r->held ? "its last container has gone; it answers 503 for a while, then 404"
+			       : "it is registered, and no container of it runs; it answers 503";
+	*ret_remedy = "see what its containers wait for";
+	if (!stands_by || !*r->slot)
+		return "no container of it is ready; it answers 503";
+	*ret_remedy =
+		"see to the active slot's container, give it the slot's label (waymark.slot), or "
+		"make the other slot active";
+	return arena_printf(a,
+		"a container of it is ready, and none in slot %s, which is active; it answers 503",
+		r->slot);
+}
+
 static void
 complain_no_servers(struct maker *k, const struct route *r)
 {
+	const char *remedy, *what = why_no_servers(k->arena, r, &remedy);
+
 	problem_add(&k->problems,
 		&(struct problem){
 			.code = PROBLEM_NO_SERVERS,
 			.object = arena_printf(k->arena, "host %s%s", r->host, r->path),
-			.what = r->nservers ? "no container of it is ready; it answers 503"
-				: r->held   ? "its last container has gone; it answers 503 for a "
-					      "while, then 404"
-					    : "it is registered, and no container of it runs; it "
-					      "answers 503",
-			.remedy = r->nservers ? "see what its containers wait for"
-					      : "start a container for it, if it is to stay",
+			.what = what,
+			.remedy = remedy,
 			.project = k->plan->project,
 			.host = r->host,
 		});

@@ -833,6 +833,7 @@ a_slot_that_is_not_active_waits(void **state)
 			{.name = "green", .state = SLOT_DEPLOYED}});
 	BOX(s->planner, .id = "b", .labels = {"waymark.project", "shop", "waymark.slot", "green"});
 	has(s, 1000, "shop.test production shop/production// slot=blue held=0 -http");
+	has(s, 1000, "a container of it is ready, and none in slot blue, which is active");
 }
 
 static void
