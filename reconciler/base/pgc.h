@@ -3,8 +3,8 @@
  * It connects, and connects again whenever it is lost, with a back-off of 0.1 s that doubles to 5
  * s; several hosts are tried in turn.  Questions are asked one after the other; what is under way
  * when the connection is lost is gone without a word but that of on_down.  Nothing blocks the loop:
- * names are looked up by libuv, and of many rows as many are handed out at a time as fit in a few
- * milliseconds.  One thread.
+ * names are looked up in threads of their own, and of many rows as many are handed out at a time as
+ * fit in a few milliseconds.  One thread.
  *
  * Callbacks may ask and drop, but not destroy.
  */

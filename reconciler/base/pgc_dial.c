@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "reconciler/base/arena.h"
+#include "reconciler/base/resolver.h"
 
 #define CONNECT_MS 5000
 #define PASSWORD_MAX 4096
@@ -24,12 +25,6 @@ struct pgc_watch {
 	void *arg;
 };
 
-/* A look-up cannot be stopped once it runs, so it may outlive who asked for it. */
-struct lookup {
-	uv_getaddrinfo_t req;
-	struct pgc_dial *d; /* NULL: nobody waits for it */
-};
-
 struct pgc_dial {
 	uv_loop_t *loop;
 	uv_timer_t timer;
@@ -40,7 +35,7 @@ struct pgc_dial {
 	PGconn *conn;
 	struct pgc_watch *watch;
 	size_t host; /* that is tried */
-	struct lookup *lookup;
+	struct resolver *lookup;
 	struct addrinfo *found, *next; /* its addresses */
 	char address[64]; /* that is tried; "" for what needs none */
 	char password[PASSWORD_MAX + 1];
@@ -161,8 +156,7 @@ void
 pgc_dial_stop(struct pgc_dial *d)
 {
 	forget_attempt(d);
-	if (d->lookup)
-		d->lookup->d = NULL;
+	resolver_abandon(d->lookup);
 	d->lookup = NULL;
 	uv_freeaddrinfo(d->found);
 	d->found = d->next = NULL;
@@ -352,39 +346,50 @@ attempt_failed(struct pgc_dial *d, const char *text)
 }
 
 static void
-on_looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+lookup_failed(struct pgc_dial *d, const char *why)
 {
-	struct lookup *l = req->data;
-	struct pgc_dial *d = l->d;
 	char text[400];
 
-	free(l);
-	if (!d) {
-		uv_freeaddrinfo(found);
+	snprintf(text, sizeof(text), "host %s: %s", d->o->url->hosts[d->host].name, why);
+	note_error(d, text);
+	try_found(d);
+}
+
+static void
+on_looked_up(void *arg, struct addrinfo *found, const struct err *e)
+{
+	struct pgc_dial *d = arg;
+
+	d->lookup = NULL;
+	uv_timer_stop(&d->timer);
+	if (e) {
+		lookup_failed(d, e->text);
 		return;
 	}
-	d->lookup = NULL;
-	if (status < 0) {
-		snprintf(text, sizeof(text), "host %s: %s", d->o->url->hosts[d->host].name,
-			uv_strerror(status));
-		note_error(d, text);
-	}
-	d->found = d->next = status < 0 ? NULL : found;
+	d->found = d->next = found;
 	try_found(d);
+}
+
+static void
+on_no_name(uv_timer_t *timer)
+{
+	struct pgc_dial *d = timer->data;
+
+	resolver_abandon(d->lookup);
+	d->lookup = NULL;
+	lookup_failed(d, "its name was not resolved within 5 s");
 }
 
 static void
 look_up(struct pgc_dial *d, const char *name)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct lookup *l = xcalloc(1, sizeof(*l));
+	struct err e;
 
-	l->d = d;
-	l->req.data = l;
-	d->lookup = l;
-	int r = uv_getaddrinfo(d->loop, &l->req, on_looked_up, name, NULL, &hints);
-	if (r < 0)
-		on_looked_up(&l->req, r, NULL);
+	d->lookup = resolver_start(d->loop, name, on_looked_up, d, &e);
+	if (d->lookup)
+		uv_timer_start(&d->timer, on_no_name, CONNECT_MS, 0);
+	else
+		lookup_failed(d, e.text);
 }
 
 static bool

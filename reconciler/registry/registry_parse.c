@@ -418,13 +418,13 @@ looks_codeb(const json_t *root)
 static bool
 parse_ssot(struct registry_reader *r, json_t *root)
 {
-	static const char *const members[] = {"projects", "static", "version"};
+	static const char *const members[] = {"projects", "static"};
 	static const char *const remedies[] = {"write {\"myapp\": {}}",
 		"write {\"ws.codeb.kr\": {\"upstreams\": [\"http://10.0.0.5:8000\"]}}"};
 	json_t *value[2];
 
 	if (!has_any(root, members, COUNT(members))) {
-		/* What a writer that was killed leaves. */
+		/* What a writer that was killed leaves, or one that cannot spell. */
 		reader_refuse(r, NULL, "where no project is meant, write " LEAST,
 			"it has neither projects nor static");
 		return false;

@@ -177,7 +177,8 @@ slots_of_unread(const struct held *h, const struct registry_book *book)
 	return n;
 }
 
-/* What a file in slots/ has had, be it that its entry is wrong now and the book's stays in force. */
+/* What a file in slots/ has had, be it that its entry is wrong now and the book's stays in force.
+ */
 static size_t
 slots_of_own(const struct held *h, const struct registry_book *book)
 {

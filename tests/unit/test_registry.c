@@ -935,7 +935,7 @@ test_too_large(void **state)
 	struct buf b = {0};
 	bool broken;
 
-	buf_adds(&b, "{\"version\": 1, \"x\": \"");
+	buf_adds(&b, "{\"projects\": {}, \"x\": \"");
 	size_t head = b.n;
 	char *text = xmalloc(REGISTRY_FILE_MAX + 2);
 	memset(text, 'a', REGISTRY_FILE_MAX + 1);
@@ -962,7 +962,7 @@ test_too_many_values(void **state)
 	struct buf b = {0};
 	bool broken;
 
-	buf_adds(&b, "{\"version\": 1, \"x\": [{}");
+	buf_adds(&b, "{\"projects\": {}, \"x\": [{}");
 	for (size_t i = 0; i < 1000000; i++)
 		buf_add(&b, ",{}", 3);
 	buf_adds(&b, "]}");
@@ -973,7 +973,7 @@ test_too_many_values(void **state)
 	buf_finish(&b);
 
 	/* What stands in quotes does not count. */
-	buf_adds(&b, "{\"version\": 1, \"x\": \"\\\"");
+	buf_adds(&b, "{\"projects\": {}, \"x\": \"\\\"");
 	for (size_t i = 0; i < 1000000; i++)
 		buf_add(&b, ",{}", 3);
 	buf_adds(&b, "\"}");
