@@ -158,10 +158,11 @@ registered_project_seal(struct registered_project *p)
 
 /* -- equality -- */
 
-static bool
-slots_equal(const struct registered_environment *a, const struct registered_environment *b)
+bool
+registered_slots_equal(
+	const struct registered_environment *a, const struct registered_environment *b)
 {
-	if (a->nslots != b->nslots)
+	if (a->nslots != b->nslots || text_compare(a->active, b->active))
 		return false;
 	for (size_t i = 0; i < a->nslots; i++) {
 		const struct registered_slot *x = &a->slot[i], *y = &b->slot[i];
@@ -185,7 +186,7 @@ environments_equal(const struct registered_project *a, const struct registered_p
 			x->base_port != y->base_port || x->slots != y->slots ||
 			x->expires_ms != y->expires_ms ||
 			text_compare(x->health_path, y->health_path) ||
-			text_compare(x->active, y->active) || !slots_equal(x, y))
+			!registered_slots_equal(x, y))
 			return false;
 	}
 	return true;

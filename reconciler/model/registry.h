@@ -117,6 +117,10 @@ bool registered_project_equal(
 struct registered_project *registered_project_combine(
 	const struct registered_project *identity, const struct registered_project *slots);
 
+/* Do the slots of both stand alike? */
+bool registered_slots_equal(
+	const struct registered_environment *a, const struct registered_environment *b);
+
 /* NULL where it has none of that name. */
 const struct registered_environment *registered_environment_find(
 	const struct registered_project *p, const char *name);

@@ -151,8 +151,13 @@ collect(struct applying *ap)
 	const struct registered_environment *e = ap->e;
 
 	ap->slots = ARENA_ARRAY(ap->arena, struct registered_slot, e->nslots + COUNT(usual));
-	for (size_t i = 0; i < e->nslots; i++)
-		ap->slots[ap->n++] = e->slot[i];
+	for (size_t i = 0; i < e->nslots; i++) {
+		struct registered_slot *s = &ap->slots[ap->n++];
+		*s = e->slot[i];
+		s->name = arena_strdup(ap->arena, s->name);
+		s->id = arena_strdup(ap->arena, s->id);
+		s->container = arena_strdup(ap->arena, s->container);
+	}
 	for (size_t i = 0; i < COUNT(usual); i++)
 		if (!registered_slot_find(e, usual[i]))
 			ap->slots[ap->n++] = (struct registered_slot){.name = usual[i]};
@@ -477,7 +482,7 @@ slot_apply(struct arena *a, const struct registered_environment *e, const struct
 	if (!check_needs(&ap, s, t))
 		return false;
 
-	const char *active = e->active;
+	const char *active = arena_strdup(a, e->active);
 	if (t->to == SLOT_ACTIVE) {
 		left = find(&ap, active);
 		active = s->name;

@@ -122,7 +122,7 @@ struct slot_request {
 };
 
 struct slot_change {
-	struct registered_environment after; /* sorted; texts of the one before, or in the arena */
+	struct registered_environment after; /* its slots, sorted, are the arena's */
 	const char *slot; /* the one that the command is about */
 	const char *left; /* the slot that went into its grace period; NULL: none */
 };
