@@ -74,7 +74,7 @@ print_row(struct buf *b, const struct slot_transition *t)
 {
 	const char *between = ": when ";
 
-	buf_addf(b, "  %-9s %-13s", slot_command_text(t->command), slot_state_text(t->from));
+	buf_addf(b, "  %-9s %-14s", slot_command_text(t->command), slot_state_text(t->from));
 	if (t->needs & SLOT_NEVER) {
 		buf_addf(b, "refused: it %.*s\n", plain_length(t->why), t->why);
 		return;
@@ -91,7 +91,7 @@ print_row(struct buf *b, const struct slot_transition *t)
 void
 slot_table_print(struct buf *b)
 {
-	buf_addf(b, "  %-9s %-13s%s\n", "command", "of a slot", "makes it");
+	buf_addf(b, "  %-9s %-14s%s\n", "command", "of a slot", "makes it");
 	for (size_t i = 0; i < COUNT(transitions); i++)
 		print_row(b, &transitions[i]);
 }
@@ -304,8 +304,12 @@ check_needs(struct applying *ap, const struct registered_slot *s, const struct s
 			"deploy again: waymark slot deploy {p} {e}");
 	if ((t->needs & SLOT_NEEDS_DISCARD) && !ended && !r->discard_rollback)
 		return refuse(ap, s, t->why, t->remedy);
-	if ((t->needs & SLOT_NEEDS_READY) && r->facts && !slot_fact_find(r->facts, s->name)->ready)
-		return refuse_unready(ap, s);
+	if ((t->needs & SLOT_NEEDS_READY) && r->facts &&
+		!slot_fact_find(r->facts, s->name)->ready) {
+		refuse_unready(ap, s);
+		ap->refusal->unready = true;
+		return false;
+	}
 	return true;
 }
 

@@ -131,6 +131,7 @@ struct slot_refusal {
 	const char *slot; /* NULL: none is meant */
 	const char *what; /* "slot green is active" */
 	const char *remedy;
+	bool unready; /* it may be allowed when a container is ready */
 };
 
 /* Never NULL, but of a slot nobody has seen. */

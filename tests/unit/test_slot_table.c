@@ -363,9 +363,9 @@ test_manual(void **state)
 	assert_int_equal(lines, 1 + 5 * SLOT_COMMANDS);
 	assert_null(strchr(b.p, '{'));
 	assert_non_null(
-		strstr(b.p, "  promote   deployed     active: when --id, where given, is its "
+		strstr(b.p, "  promote   deployed      active: when --id, where given, is its "
 			    "id, and a container of it is ready\n"));
-	assert_non_null(strstr(b.p, "  promote   empty        refused: it is empty\n"));
+	assert_non_null(strstr(b.p, "  promote   empty         refused: it is empty\n"));
 	buf_finish(&b);
 
 	enum slot_command c;
