@@ -314,11 +314,13 @@ test_written_over(void **state)
 	pid_t child = fork();
 
 	if (child == 0) {
-		usleep(300000);
+		/* As soon as it is there. */
+		while (strcmp(read_file(w->file), codeb) == 0)
+			usleep(1000);
 		write_file(w->file, codeb);
 		_exit(0);
 	}
-	struct outcome o = do_as_seen(w, SLOT_PROMOTE, &seen, 1000);
+	struct outcome o = do_as_seen(w, SLOT_PROMOTE, &seen, 1500);
 	waitpid(child, NULL, 0);
 	check_says(&o, WROTE_FAILED, "another program has written over the change");
 	/* What others make of it later is theirs. */
