@@ -7,6 +7,8 @@
 --
 --	CREATE ROLE waymark LOGIN PASSWORD '…' IN ROLE waymark_reader;
 --
+-- `waymark slot` changes slots, for which its user has to have the role waymark_writer, too.
+--
 -- Whoever writes here needs nothing but INSERT, UPDATE and DELETE: triggers notify Waymark of the
 -- project that has changed, and it reads that one again.
 
@@ -78,7 +80,7 @@ CREATE TABLE IF NOT EXISTS waymark.slot (
 		CONSTRAINT slot_name_is_a_word CHECK (name ~ '^[a-z0-9]{1,32}$'),
 	state text NOT NULL DEFAULT 'empty'
 		CONSTRAINT slot_state_is_known
-		CHECK (state IN ('empty', 'deployed', 'active', 'grace-period')),
+		CHECK (state IN ('empty', 'reserved', 'deployed', 'active', 'grace-period')),
 	port integer
 		CONSTRAINT slot_port_is_a_port CHECK (port BETWEEN 1 AND 65535),
 	since timestamptz
@@ -90,6 +92,8 @@ CREATE TABLE IF NOT EXISTS waymark.slot (
 	container text
 		CONSTRAINT slot_container_is_a_name
 		CHECK (container ~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' AND length(container) <= 255),
+	id text
+		CONSTRAINT slot_id_is_128_bits CHECK (id ~ '^[0-9a-f]{32}$'),
 	PRIMARY KEY (project, environment, name),
 	FOREIGN KEY (project, environment)
 		REFERENCES waymark.environment ON UPDATE CASCADE ON DELETE CASCADE,
@@ -102,8 +106,24 @@ COMMENT ON TABLE waymark.slot IS 'The slots of an environment, blue and green, a
 COMMENT ON COLUMN waymark.slot.port IS 'The published port; NULL: by the formula';
 COMMENT ON COLUMN waymark.slot.since IS 'When it came into this state';
 COMMENT ON COLUMN waymark.slot.until IS
-	'When a grace period ends; NULL: slots.grace after since, or never without that';
+	'When a grace period or a reservation ends; NULL: a grace period slots.grace after since, or never';
 COMMENT ON COLUMN waymark.slot.container IS 'The container''s name; NULL: any of this slot';
+
+-- Tables of before there were reservations.
+ALTER TABLE waymark.slot ADD COLUMN IF NOT EXISTS id text
+	CONSTRAINT slot_id_is_128_bits CHECK (id ~ '^[0-9a-f]{32}$');
+COMMENT ON COLUMN waymark.slot.id IS 'A reservation''s, by which `slot promote --id` knows it';
+DO $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_constraint
+		WHERE conrelid = 'waymark.slot'::regclass AND conname = 'slot_state_is_known'
+			AND pg_get_constraintdef(oid) NOT LIKE '%reserved%')
+	THEN
+		ALTER TABLE waymark.slot DROP CONSTRAINT slot_state_is_known,
+			ADD CONSTRAINT slot_state_is_known
+			CHECK (state IN ('empty', 'reserved', 'deployed', 'active', 'grace-period'));
+	END IF;
+END $$;
 
 CREATE TABLE IF NOT EXISTS waymark.static_route (
 	host text PRIMARY KEY
@@ -156,6 +176,7 @@ SELECT p.name, jsonb_strip_nulls(jsonb_build_object(
 					'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
 				'until', to_char(s.until AT TIME ZONE 'UTC',
 					'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+				'id', s.id,
 				'container', s.container)) AS slots
 			FROM waymark.slot s
 			WHERE s.project = p.name AND s.environment = e.name) AS s ON true
@@ -261,13 +282,20 @@ BEGIN
 	END IF;
 	GRANT USAGE ON SCHEMA waymark TO waymark_reader;
 	GRANT SELECT ON ALL TABLES IN SCHEMA waymark TO waymark_reader;
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'waymark_writer') THEN
+		CREATE ROLE waymark_writer NOLOGIN;
+	END IF;
+	GRANT USAGE ON SCHEMA waymark TO waymark_writer;
+	GRANT SELECT ON ALL TABLES IN SCHEMA waymark TO waymark_writer;
+	GRANT INSERT, UPDATE, DELETE ON waymark.slot TO waymark_writer;
+	GRANT UPDATE (active) ON waymark.environment TO waymark_writer;
 EXCEPTION
 	WHEN insufficient_privilege THEN
-		RAISE WARNING 'cannot make the role waymark_reader: %', SQLERRM
+		RAISE WARNING 'cannot make the roles waymark_reader and waymark_writer: %', SQLERRM
 			USING HINT = 'GRANT USAGE ON SCHEMA waymark and SELECT ON ALL TABLES IN it to '
 				'the user that Waymark connects as.';
 	WHEN duplicate_object OR unique_violation THEN
-		RAISE EXCEPTION 'the role waymark_reader is being made elsewhere; run this again';
+		RAISE EXCEPTION 'the roles are being made elsewhere; run this again';
 END $$;
 
 COMMIT;

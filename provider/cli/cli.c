@@ -72,20 +72,27 @@ parse_options(int argc, char **argv, const struct cli_option *options)
 }
 
 int
-cli_parse(int argc, char **argv, const struct cli_option *options, size_t nwords,
-	const char **ret_words)
+cli_parse_words(int argc, char **argv, const struct cli_option *options, size_t nleast,
+	size_t nmost, const char **ret_words)
 {
 	int r = parse_options(argc, argv, options);
 	if (r < 0)
 		return r;
 	size_t n = (size_t)(argc - optind);
-	if (n > nwords)
-		return cli_complain(argv[0], "'%s' is too much", argv[(size_t)optind + nwords]);
-	if (n < nwords)
+	if (n > nmost)
+		return cli_complain(argv[0], "'%s' is too much", argv[(size_t)optind + nmost]);
+	if (n < nleast)
 		return cli_complain(argv[0], "an argument is missing");
-	for (size_t i = 0; i < n; i++)
-		ret_words[i] = argv[(size_t)optind + i];
+	for (size_t i = 0; i < nmost; i++)
+		ret_words[i] = i < n ? argv[(size_t)optind + i] : NULL;
 	return 0;
+}
+
+int
+cli_parse(int argc, char **argv, const struct cli_option *options, size_t nwords,
+	const char **ret_words)
+{
+	return cli_parse_words(argc, argv, options, nwords, nwords, ret_words);
 }
 
 int

@@ -24,6 +24,7 @@ int cmd_check(int argc, char **argv);
 int cmd_ports(int argc, char **argv);
 int cmd_render(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_slot(int argc, char **argv);
 int cmd_slug(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_url(int argc, char **argv);
@@ -41,6 +42,10 @@ struct cli_option {
  * Exactly nwords words have to be there.  0, or -EINVAL after a message to standard error. */
 int cli_parse(int argc, char **argv, const struct cli_option *options, size_t nwords,
 	const char **ret_words);
+
+/* With from nleast to nmost words; those that are not there are NULL. */
+int cli_parse_words(int argc, char **argv, const struct cli_option *options, size_t nleast,
+	size_t nmost, const char **ret_words);
 
 /* Wrong usage: prints the message and how to get help.  Returns -EINVAL. */
 int cli_complain(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -4,6 +4,7 @@
 
 #include "provider/cli/cli.h"
 #include "provider/cli/config_keys.h"
+#include "reconciler/model/slot_table.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -43,6 +44,24 @@ static const struct command {
 			 "A port in the registry counts, else CodeB's formula.  Exits with 1 where "
 			 "somebody else has one.\n",
 		cmd_ports},
+	{"slot", "slot list|deploy|promote|rollback|cleanup PROJECT ENVIRONMENT [SLOT] [-c FILE]",
+		"slot changes in the registry, under its lock, refused when the state or the "
+		"health does not allow them",
+		OPTION_C
+		"  -s, --server ADDRESS     where the running Waymark listens, which tells what is "
+		"ready\n"
+		"      --offline            without it: no health is known, so all is taken for "
+		"well\n"
+		"      --id ID              promote: only if this reservation still holds\n"
+		"      --discard-rollback   deploy: also over a slot in its grace period\n"
+		"      --timeout TIME       promote, rollback: wait so long for a container to be "
+		"ready\n"
+		"      --dry-run            decide, and write nothing\n"
+		"  -j, --json               print it as JSON\n"
+		"deploy starts nothing: it reserves a slot for 30 minutes and prints what to "
+		"start.  "
+		"`waymark help slots`\nhas what each command does to a slot.\n",
+		cmd_slot},
 	{"url", "url PROJECT [--branch B] [--slot S] [--environment E] [-c FILE]",
 		"the URL this will have, for use in CI",
 		OPTION_C "  -b, --branch BRANCH      a preview of this branch\n"
@@ -75,7 +94,7 @@ print_commands(FILE *to)
 	for (size_t i = 0; i < COUNT(commands); i++)
 		fprintf(to, "  waymark %s\n      %s\n", commands[i].synopsis, commands[i].does);
 	fputs("\n`waymark help COMMAND` says more; `waymark help keys` lists the configuration's "
-	      "keys.\n"
+	      "keys,\n`waymark help slots` what may be done to a slot.\n"
 	      "Exit codes: 0 done; 1 the answer is no; 2 wrong usage or configuration; 3 the "
 	      "running Waymark\n"
 	      "cannot be reached.\n",
@@ -93,6 +112,16 @@ print_keys(void)
 }
 
 static int
+print_slots(void)
+{
+	struct buf b = {0};
+	slot_table_print(&b);
+	fwrite(b.p, 1, b.n, stdout);
+	buf_finish(&b);
+	return CLI_DONE;
+}
+
+static int
 print_help(const char *name)
 {
 	if (!name) {
@@ -101,6 +130,8 @@ print_help(const char *name)
 	}
 	if (strcmp(name, "keys") == 0)
 		return print_keys();
+	if (strcmp(name, "slots") == 0)
+		return print_slots();
 	const struct command *c = command_find(name);
 	if (!c) {
 		fprintf(stderr, "waymark: there is no command '%s'; see `waymark help`\n", name);

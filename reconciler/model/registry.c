@@ -8,6 +8,7 @@
 
 static const char *const slot_state_texts[] = {
 	[SLOT_EMPTY] = "empty",
+	[SLOT_RESERVED] = "reserved",
 	[SLOT_DEPLOYED] = "deployed",
 	[SLOT_ACTIVE] = "active",
 	[SLOT_GRACE] = "grace-period",
@@ -157,16 +158,17 @@ registered_project_seal(struct registered_project *p)
 
 /* -- equality -- */
 
-static bool
-slots_equal(const struct registered_environment *a, const struct registered_environment *b)
+bool
+registered_slots_equal(
+	const struct registered_environment *a, const struct registered_environment *b)
 {
-	if (a->nslots != b->nslots)
+	if (a->nslots != b->nslots || text_compare(a->active, b->active))
 		return false;
 	for (size_t i = 0; i < a->nslots; i++) {
 		const struct registered_slot *x = &a->slot[i], *y = &b->slot[i];
 		if (strcmp(x->name, y->name) || x->state != y->state || x->port != y->port ||
 			x->since_ms != y->since_ms || x->until_ms != y->until_ms ||
-			text_compare(x->container, y->container))
+			text_compare(x->id, y->id) || text_compare(x->container, y->container))
 			return false;
 	}
 	return true;
@@ -184,7 +186,7 @@ environments_equal(const struct registered_project *a, const struct registered_p
 			x->base_port != y->base_port || x->slots != y->slots ||
 			x->expires_ms != y->expires_ms ||
 			text_compare(x->health_path, y->health_path) ||
-			text_compare(x->active, y->active) || !slots_equal(x, y))
+			!registered_slots_equal(x, y))
 			return false;
 	}
 	return true;
@@ -241,6 +243,7 @@ slots_copy(struct arena *a, struct registered_environment *to,
 	for (size_t i = 0; i < from->nslots; i++) {
 		slots[i] = from->slot[i];
 		slots[i].name = arena_strdup(a, from->slot[i].name);
+		slots[i].id = arena_strdup(a, from->slot[i].id);
 		slots[i].container = arena_strdup(a, from->slot[i].container);
 	}
 	to->active = arena_strdup(a, from->active);

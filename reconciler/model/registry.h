@@ -15,14 +15,16 @@
 #include "reconciler/base/buf.h"
 #include "reconciler/model/settings.h"
 
-enum slot_state { SLOT_EMPTY, SLOT_DEPLOYED, SLOT_ACTIVE, SLOT_GRACE };
+/* In the order of a slot's life. */
+enum slot_state { SLOT_EMPTY, SLOT_RESERVED, SLOT_DEPLOYED, SLOT_ACTIVE, SLOT_GRACE };
 
 struct registered_slot {
 	const char *name; /* "blue" */
 	enum slot_state state;
 	uint16_t port; /* the published one; 0: not said */
 	uint64_t since_ms; /* wall clock; 0: not said */
-	uint64_t until_ms; /* when a grace period ends; 0: never, or it is in none */
+	uint64_t until_ms; /* when a grace period or a reservation ends; 0: never, or it is in none */
+	const char *id; /* a reservation's, 32 hexadecimal digits; NULL: not said */
 	const char *container; /* NULL: not said */
 };
 
@@ -114,6 +116,10 @@ bool registered_project_equal(
  * two that are nothing but slots it makes one that has all. */
 struct registered_project *registered_project_combine(
 	const struct registered_project *identity, const struct registered_project *slots);
+
+/* Do the slots of both stand alike? */
+bool registered_slots_equal(
+	const struct registered_environment *a, const struct registered_environment *b);
 
 /* NULL where it has none of that name. */
 const struct registered_environment *registered_environment_find(

@@ -275,6 +275,7 @@ print_slot(struct buf *b, const struct registered_slot *s)
 	print_number(b, "port", s->port);
 	print_time(b, "since", s->since_ms);
 	print_time(b, "until", s->until_ms);
+	print_text(b, "id", s->id);
 	print_text(b, "container", s->container);
 	buf_adds(b, "}");
 }

@@ -11,6 +11,7 @@
 #define SLOTS_MAX 16
 
 #define SLOT_REMEDY "write {\"state\": \"deployed\", \"port\": 4051}, or null where it is empty"
+#define ID_REMEDY "write 32 of 0-9 and a-f, or leave it out"
 #define SLOTS_REMEDY                                                                               \
 	"write {\"active\": \"blue\", \"blue\": {\"state\": \"active\", \"port\": 4051}}"
 
@@ -21,6 +22,7 @@ static const struct {
 	enum slot_state state;
 } states[] = {
 	{"empty", SLOT_EMPTY},
+	{"reserved", SLOT_RESERVED},
 	{"deployed", SLOT_DEPLOYED},
 	{"active", SLOT_ACTIVE},
 	{"grace-period", SLOT_GRACE},
@@ -42,7 +44,7 @@ read_state(struct registry_reader *r, const struct registry_at *up, const json_t
 			return true;
 		}
 	if (v)
-		reader_refuse(r, &at, "write empty, deployed, active or grace-period",
+		reader_refuse(r, &at, "write empty, reserved, deployed, active or grace-period",
 			"not a slot's state: %s", registry_shown(v).text);
 	return false;
 }
@@ -95,6 +97,23 @@ read_since(struct registry_reader *r, const struct registry_at *at, const json_t
 	}
 }
 
+/* Only a reservation's: other programs have an `id` of their own, of whatever kind. */
+static void
+read_id(struct registry_reader *r, const struct registry_at *up, const json_t *o, struct arena *a,
+	struct registered_slot *ret)
+{
+	const struct registry_at at = {up, "id", 0};
+	const char *id = NULL;
+
+	if (ret->state != SLOT_RESERVED)
+		return;
+	reader_text(r, up, o, "id", ID_REMEDY, &id);
+	if (id && (strlen(id) != 32 || strspn(id, "0123456789abcdef") != 32))
+		reader_refuse(r, &at, ID_REMEDY, "not the id of a reservation: '%s'",
+			host_shown(id).text);
+	ret->id = id ? arena_strdup(a, id) : NULL;
+}
+
 static void
 read_slot(struct registry_reader *r, const struct registry_at *at, const json_t *v, struct arena *a,
 	struct registered_slot *ret)
@@ -114,6 +133,7 @@ read_slot(struct registry_reader *r, const struct registry_at *at, const json_t 
 	read_until(r, at, v, ret);
 	read_states(r, at, v, ret);
 	read_since(r, at, v, ret);
+	read_id(r, at, v, a, ret);
 	reader_port(r, at, v, "port", &ret->port);
 	reader_text(r, at, v, "container", "write the container's name", &container);
 	ret->container = container && *container ? arena_strdup(a, container) : NULL;
@@ -244,7 +264,8 @@ slot_by_state(struct registry_reader *r, const struct registry_at *at, struct sl
 	return found;
 }
 
-/* `active` decides: the others are at most deployed, and only a grace period ends. */
+/* `active` decides: the others are at most deployed, and only reservations and grace periods end.
+ */
 static void
 normalise(struct slots *s, const struct registered_slot *active, uint64_t grace_ms)
 {
@@ -254,9 +275,11 @@ normalise(struct slots *s, const struct registered_slot *active, uint64_t grace_
 			slot->state = SLOT_ACTIVE;
 		else if (slot->state == SLOT_ACTIVE)
 			slot->state = SLOT_DEPLOYED;
-		if (slot->state != SLOT_GRACE)
+		if (slot->state != SLOT_RESERVED)
+			slot->id = NULL;
+		if (slot->state != SLOT_GRACE && slot->state != SLOT_RESERVED)
 			slot->until_ms = 0;
-		else if (!slot->until_ms && slot->since_ms)
+		else if (slot->state == SLOT_GRACE && !slot->until_ms && slot->since_ms)
 			slot->until_ms = slot->since_ms + grace_ms;
 		if (slot->until_ms > REGISTRY_TIME_MAX)
 			slot->until_ms = REGISTRY_TIME_MAX;

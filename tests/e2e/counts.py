@@ -23,4 +23,5 @@ CUT_CHANGES = pick(60, 1000)  # rows changed while the connection is cut
 EDITS = pick(400, 10000)  # misdeeds of the hostile editor
 EDITS_A_ROUND = 20
 MISDEEDS_EVERY = pick(2, 1)  # of those that are looked at one by one, every second or each
+SLOT_RACES = pick(5, 100)  # two `waymark slot` at once
 DOWN_SECONDS = pick(3, 8)

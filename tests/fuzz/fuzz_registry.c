@@ -52,7 +52,7 @@ check_static(const struct registered_static *s)
 	registry_reading_destroy(r);
 }
 
-/* Slots: an active one is there, no other says so, and only a grace period ends. */
+/* Slots: an active one is there, no other says so, and only reservations and grace periods end. */
 static void
 check_slots(const struct registered_project *p)
 {
@@ -63,7 +63,8 @@ check_slots(const struct registered_project *p)
 			const struct registered_slot *s = &e->slot[k];
 			bool active = e->active && !strcmp(e->active, s->name);
 			assert((s->state == SLOT_ACTIVE) == active);
-			assert(s->state == SLOT_GRACE || !s->until_ms);
+			assert(s->state == SLOT_GRACE || s->state == SLOT_RESERVED || !s->until_ms);
+			assert(s->state == SLOT_RESERVED || !s->id);
 		}
 	}
 }

@@ -553,6 +553,12 @@ test_slot_states(void **state)
 			NULL, SLOT_DEPLOYED, SLOT_GRACE, NEW_YEAR},
 		{"'blue':{},'green':{'state':'deployed','until':'2026-01-02T03:04:05Z'}", NULL,
 			SLOT_DEPLOYED, SLOT_DEPLOYED, 0},
+		/* Reservations; an id is only theirs. */
+		{"'blue':{'status':'active','id':7},'green':{'state':'Reserved','until':"
+		 "'2026-01-02T03:04:05Z','id':'00112233445566778899aabbccddeeff'}",
+			"blue", SLOT_ACTIVE, SLOT_RESERVED, NEW_YEAR},
+		{"'blue':{},'green':{'state':'reserved','since':'2026-01-02T03:04:05Z'}", NULL,
+			SLOT_DEPLOYED, SLOT_RESERVED, 0},
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
