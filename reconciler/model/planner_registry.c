@@ -400,52 +400,80 @@ entry_unclaim(struct planner *p, const struct ledger_claim *c)
 	claim_orphan(p, c);
 }
 
-static void
-entry_apply(struct planner *p, struct project *pr)
-{
-	const struct registered_project *entry = registrar_project(p->registrar, pr->name);
-	struct entitlements *old = pr->entitled;
-	const struct ledger_claim **old_claims = pr->entry_claims;
+/* An entry that takes the place of another one. */
+struct applying {
+	struct project *pr;
+	struct entitlements *old;
+	const struct ledger_claim **old_claims;
+};
 
+/* Derived hosts are what its name gives a project, the others what its entry asks for. */
+static void
+entry_claim_all(struct planner *p, struct project *pr, bool derived)
+{
+	for (size_t i = 0; pr->entitled && i < pr->entitled->n; i++)
+		if (pr->entitled->list[i].derived == derived)
+			entry_claim(p, pr, i);
+}
+
+static void
+entry_begin(struct planner *p, struct applying *a)
+{
+	struct project *pr = a->pr;
+	const struct registered_project *entry = registrar_project(p->registrar, pr->name);
+
+	a->old = pr->entitled;
+	a->old_claims = pr->entry_claims;
 	pr->entry_dirty = false;
 	pr->entitled = entry ? entitlements_create(p->settings, entry) : NULL;
 	pr->entry_claims = entry ? xcalloc(pr->entitled->n + 1, sizeof(*pr->entry_claims)) : NULL;
-	for (size_t i = 0; entry && i < pr->entitled->n; i++)
-		entry_claim(p, pr, i);
-	for (size_t i = 0; old && i < old->n; i++)
-		entry_unclaim(p, old_claims[i]);
+	entry_claim_all(p, pr, true);
+}
 
-	if (!old != !pr->entitled)
+static void
+entry_end(struct planner *p, const struct applying *a)
+{
+	struct project *pr = a->pr;
+
+	entry_claim_all(p, pr, false);
+	for (size_t i = 0; a->old && i < a->old->n; i++)
+		entry_unclaim(p, a->old_claims[i]);
+	if (!a->old != !pr->entitled)
 		for (const struct ledger_claim *c = ledger_project(p->ledger, pr->name); c;
 			c = c->project_next)
 			recover(p, c->host);
 	project_ring(p, pr);
-	entitlements_destroy(old);
-	free(old_claims);
+	entitlements_destroy(a->old);
+	free(a->old_claims);
 }
 
 static int
-project_compare(const void *a, const void *b)
+applying_compare(const void *a, const void *b)
 {
-	return strcmp((*(struct project *const *)a)->name, (*(struct project *const *)b)->name);
+	const struct applying *x = a, *y = b;
+	return strcmp(x->pr->name, y->pr->name);
 }
 
+/* Those of one look are seen at once: in it nobody's domain comes before what another project's
+ * name gives that. */
 static void
 entries_apply(struct planner *p)
 {
-	struct project **sorted;
+	struct applying *sorted;
 	size_t n = 0;
 
 	for (struct project *pr = p->entries; pr; pr = pr->next_entry)
 		n++;
-	sorted = xmalloc((n + 1) * sizeof(struct project *));
+	sorted = xcalloc(n, sizeof(*sorted));
 	n = 0;
 	for (struct project *pr = p->entries; pr; pr = pr->next_entry)
-		sorted[n++] = pr;
+		sorted[n++].pr = pr;
 	p->entries = NULL;
-	qsort(sorted, n, sizeof(struct project *), project_compare);
+	qsort(sorted, n, sizeof(*sorted), applying_compare);
 	for (size_t i = 0; i < n; i++)
-		entry_apply(p, sorted[i]);
+		entry_begin(p, &sorted[i]);
+	for (size_t i = 0; i < n; i++)
+		entry_end(p, &sorted[i]);
 	free(sorted);
 }
 

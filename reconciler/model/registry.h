@@ -23,7 +23,8 @@ struct registered_slot {
 	enum slot_state state;
 	uint16_t port; /* the published one; 0: not said */
 	uint64_t since_ms; /* wall clock; 0: not said */
-	uint64_t until_ms; /* when a grace period or a reservation ends; 0: never, or it is in none */
+	uint64_t until_ms; /* when a grace period or a reservation ends; 0: never, or it is in none
+			    */
 	const char *id; /* a reservation's, 32 hexadecimal digits; NULL: not said */
 	const char *container; /* NULL: not said */
 };

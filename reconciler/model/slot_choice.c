@@ -2,13 +2,20 @@
 
 #include <string.h>
 
+/* Could it serve as one of the group's slots? */
+static bool
+is_ready(const struct settings *s, const struct member *m, const struct group *g)
+{
+	return !m->supersedes && m->nclaims && !m->endpoint->leaving && group_equal(&m->group, g) &&
+	       member_state(m, s) == SERVER_SERVING;
+}
+
 static bool
 slot_is_ready(const struct settings *s, const struct member *members, const struct group *g,
 	const char *slot)
 {
 	for (const struct member *m = members; m; m = m->next)
-		if (!m->supersedes && strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) &&
-			m->nclaims && !m->endpoint->leaving && member_state(m, s) == SERVER_SERVING)
+		if (strcmp(m->slot, slot) == 0 && is_ready(s, m, g))
 			return true;
 	return false;
 }
@@ -19,8 +26,7 @@ slot_first_ready(const struct settings *s, const struct member *members, const s
 {
 	const char *first = NULL;
 	for (const struct member *m = members; m; m = m->next)
-		if (group_equal(&m->group, g) && (!first || strcmp(m->slot, first) < 0) &&
-			slot_is_ready(s, members, g, m->slot))
+		if ((!first || strcmp(m->slot, first) < 0) && is_ready(s, m, g))
 			first = m->slot;
 	return first;
 }
@@ -61,7 +67,13 @@ choose_slot(const struct project_view *v, struct ledger *l, const struct group *
 void
 project_choose_slots(const struct project_view *v, struct ledger *l)
 {
-	for (const struct member *m = v->members; m; m = m->next)
-		if (!m->supersedes && (*m->slot || ledger_active(l, &m->group)))
-			choose_slot(v, l, &m->group);
+	const struct group *last = NULL; /* most projects have one */
+
+	for (const struct member *m = v->members; m; m = m->next) {
+		if (m->supersedes || (last && group_equal(last, &m->group)) ||
+			(!*m->slot && !ledger_active(l, &m->group)))
+			continue;
+		choose_slot(v, l, &m->group);
+		last = &m->group;
+	}
 }

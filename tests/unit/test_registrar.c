@@ -921,6 +921,22 @@ a_deleted_app_leaves_with_its_containers(void **state)
 	has(s, 100000, "other.test production other/");
 }
 
+/* As at a first start. */
+static void
+in_one_look_a_name_comes_before_a_domain(void **state)
+{
+	struct stage *s = *state;
+	ENTRY(s, .name = "blog", .domains = {"shop.test"});
+	ENTRY(s, .name = "shop");
+	has(s, 1000, "shop.test production shop/");
+	has(s, 1000, "! host-taken: ssot.json: domains: shop.test belongs to project 'shop'");
+	/* Of later looks the first counts. */
+	ENTRY(s, .name = "blog", .domains = {"shop.test", "wiki.test"});
+	look(s, 2000);
+	ENTRY(s, .name = "wiki");
+	has(s, 3000, "wiki.test production blog/");
+}
+
 int
 main(void)
 {
@@ -964,6 +980,7 @@ main(void)
 		STORY(what_is_no_deployment_serves_until_one_is_ready),
 		STORY(branches_may_come_out_equal),
 		STORY(a_deleted_app_leaves_with_its_containers),
+		STORY(in_one_look_a_name_comes_before_a_domain),
 	};
 	return cmocka_run_group_tests(stories, NULL, NULL);
 }
