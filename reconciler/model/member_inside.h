@@ -1,5 +1,6 @@
-/* member_inside.h - what the files of a member share while it is read: member.c (who it is, which
- * hosts it wants) and member_server.c (where it listens).  For nobody else. */
+/* member_inside.h - what the files of a member share while it is read: member.c (who it is),
+ * member_hosts.c (which hosts it wants) and member_server.c (where it listens).  For nobody else.
+ */
 #ifndef RECONCILER_MODEL_MEMBER_INSIDE_H
 #define RECONCILER_MODEL_MEMBER_INSIDE_H
 
@@ -25,6 +26,8 @@ void reader_complain(struct reader *r, enum problem_code code, enum convention_f
 /* NULL where the field was not said. */
 const char *reader_value(const struct reader *r, enum convention_field f);
 
+/* Its hosts, for a member that claims any. */
+void reader_read_hosts(struct reader *r);
 /* Its address, port and URL. */
 void reader_read_server(struct reader *r);
 
