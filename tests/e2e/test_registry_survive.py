@@ -80,7 +80,8 @@ def test_killed_and_the_registry_is_gone(directory, own_postgres, dockerd, wayma
         dockerd.run(f"shop-{slot}", labels.waymark("shop", slot=slot))
     proxy.wait_answers("shop.test", ["shop-green"])
     proxy.wait_status("ws.test", 502)
-    time.sleep(1.5)  # state is written at most once a second
+    wait.until(lambda: {"shop-blue", "shop-green", "shop", "ws.test"} <= one.kept(), 5,
+               "the state on disk has all of it")
     with load.Load(proxy.port, "shop.test", rate=200) as watch:
         one.kill()
         truth.away()

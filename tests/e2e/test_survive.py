@@ -77,7 +77,8 @@ def test_waymark_killed_and_engine_down(own_dockerd, waymark, traefik):
     proxy = traefik(waymark=one.port)
     start_shops(own_dockerd, proxy)
     wait.until(lambda: "shop-3" in json.dumps(one.document()), 5)
-    time.sleep(1.5)  # state is written at most once a second
+    wait.until(lambda: {"shop-1", "shop-2", "shop-3"} <= one.kept(), 5,
+               "the state on disk has all of it")
     with load.Load(proxy.port, "shop-1.test", rate=300) as watch:
         one.kill()
         own_dockerd.kill()

@@ -50,6 +50,17 @@ class Waymark:
         self.write_config()
         self.process.signal(signal.SIGHUP)
 
+    def kept(self):
+        """Names in the state on disk: containers that were found ready, projects, static routes."""
+        names = set()
+        with open(f"{self.directory}/state/journal") as f:
+            lines = f.read().split("\n")[:-1]  # the last one may be on its way
+        for row in map(json.loads, lines):
+            good = row["row"] in ("project", "static") or row.get("ready")
+            if "name" in row:
+                (names.add if good and not row.get("gone") else names.discard)(row["name"])
+        return names
+
     def start(self, ready=True):
         """With ready=False it returns when Waymark listens."""
         self.write_config()
