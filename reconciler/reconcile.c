@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "reconciler/base/arena.h"
+#include "reconciler/base/clock.h"
 #include "reconciler/base/log.h"
 #include "reconciler/reconcile_inside.h"
 #include "reconciler/sources/engine.h"
@@ -355,7 +355,6 @@ struct reconciler *
 reconciler_create(const struct reconciler_config *cfg)
 {
 	struct reconciler *r = xcalloc(1, sizeof(*r));
-	struct timeval wall;
 
 	r->loop = cfg->loop;
 	r->http = cfg->http;
@@ -364,8 +363,7 @@ reconciler_create(const struct reconciler_config *cfg)
 	r->without_engines = cfg->without_engines;
 	r->noutputs = cfg->noutputs;
 	r->outputs = cfg->outputs;
-	gettimeofday(&wall, NULL);
-	r->wall_base_ms = (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_usec / 1000;
+	r->wall_base_ms = clock_wall_ms();
 	uv_update_time(r->loop);
 	r->loop_base_ms = uv_now(r->loop);
 	r->ledger = ledger_create();

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "provider/cli/cli.h"
 #include "provider/cli/cli_look.h"
 #include "provider/cli/cli_slots.h"
+#include "reconciler/base/clock.h"
 #include "reconciler/model/convention.h"
 #include "reconciler/model/host.h"
 #include "reconciler/model/ports.h"
@@ -40,14 +40,6 @@ struct job {
 	struct registered_environment e; /* as registered */
 	struct slot_facts facts;
 };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static int
 refuse(const char *what, const char *remedy)
@@ -433,7 +425,7 @@ make_id(struct job *j)
 static enum cli_exit
 wait_ready(struct job *j, const struct slot_request *r)
 {
-	uint64_t end = now_ms() + j->timeout_ms;
+	uint64_t end = clock_wall_ms() + j->timeout_ms;
 	struct slot_change c;
 	struct slot_refusal refusal;
 	bool said = !isatty(STDERR_FILENO);
@@ -441,7 +433,7 @@ wait_ready(struct job *j, const struct slot_request *r)
 	for (;;) {
 		refusal.unready = false;
 		if (slot_apply(&j->arena, &j->e, r, &c, &refusal) || !refusal.unready ||
-			now_ms() >= end)
+			clock_wall_ms() >= end)
 			return CLI_DONE;
 		if (!said)
 			fprintf(stderr, "waiting: %s\n", refusal.what);
@@ -495,7 +487,7 @@ change(struct job *j, enum slot_command command, const char *slot, const char *i
 		.slot = slot,
 		.id = id,
 		.discard_rollback = discard,
-		.now_ms = now_ms() / 1000 * 1000,
+		.now_ms = clock_wall_ms() / 1000 * 1000,
 		.grace_ms = j->config->settings->grace_ms,
 		.reservation_ms = SLOT_RESERVATION_MS,
 		.facts = j->offline ? NULL : &j->facts,
@@ -507,7 +499,7 @@ change(struct job *j, enum slot_command command, const char *slot, const char *i
 	enum cli_exit e = ask_facts(j);
 	if (e == CLI_DONE)
 		e = wait_ready(j, &r);
-	r.now_ms = now_ms() / 1000 * 1000;
+	r.now_ms = clock_wall_ms() / 1000 * 1000;
 	return e == CLI_DONE ? write_change(j, &r) : (int)e;
 }
 

@@ -3,15 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "reconciler/base/arena.h"
+#include "reconciler/base/clock.h"
 #include "reconciler/base/log.h"
+#include "reconciler/base/watcher.h"
 #include "reconciler/registry/registry_book.h"
 #include "reconciler/registry/registry_files.h"
 #include "reconciler/registry/registry_merge.h"
 #include "reconciler/registry/registry_trust.h"
-#include "reconciler/base/watcher.h"
+#include "reconciler/sources/standing.h"
 
 #define PERIOD_MS 30000
 #define BLIND_PERIOD_MS 2000 /* where inotify cannot tell */
@@ -56,9 +57,7 @@ struct registry_dir {
 
 	bool whole; /* the book is a whole observation, of this run or an earlier one */
 	bool seen; /* of this run */
-	enum source_status status;
-	uint64_t since_ms, seen_ms;
-	char error[512];
+	struct standing standing;
 	char watch_error[512];
 	bool doubted;
 	uint64_t faults_hash, logged_hash, logged_ms;
@@ -75,14 +74,6 @@ static const struct registry_dir *
 const_dir_of(const struct registry *r)
 {
 	return (const struct registry_dir *)r;
-}
-
-static uint64_t
-wall_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* The loop's own time stands still during a turn. */
@@ -175,14 +166,10 @@ update_status(struct registry_dir *d)
 	enum source_status status = status_of(d, &error);
 	buf_adds(&error, "");
 	log_faults(d, &s);
-	if (d->status != status)
-		d->since_ms = wall_ms();
-	bool changed = d->status != status || d->doubted != doubted || d->faults_hash != s.hash ||
-		       strncmp(d->error, error.p, sizeof(d->error) - 1) != 0;
-	d->status = status;
+	bool changed = standing_set(&d->standing, status, error.p) || d->doubted != doubted ||
+		       d->faults_hash != s.hash;
 	d->doubted = doubted;
 	d->faults_hash = s.hash;
-	snprintf(d->error, sizeof(d->error), "%s", error.p);
 	buf_finish(&s.first);
 	buf_finish(&error);
 	if (changed)
@@ -199,15 +186,12 @@ dir_info(const struct registry *r, struct source_info *ret)
 		.kind = "directory",
 		.address = d->path,
 		.version = "",
-		.status = d->status,
-		.since_ms = d->since_ms,
-		.seen_ms = d->seen_ms,
-		.error = d->error,
 		.doubted = d->doubted,
 		.objects = registry_book_nprojects(d->book),
 		.events = d->nrings,
 		.lists = d->nlooks,
 	};
+	standing_info(&d->standing, ret);
 }
 
 /* -- when to look -- */
@@ -380,7 +364,7 @@ on_looked(uv_work_t *work, int status)
 	struct registry_dir *d = work->data;
 	struct registry_moment moment = {
 		.now_ms = now_ms(),
-		.wall_ms = wall_ms(),
+		.wall_ms = clock_wall_ms(),
 		.shrink_after_ms = d->shrink_after_ms,
 		.book = d->book,
 	};
@@ -397,7 +381,7 @@ on_looked(uv_work_t *work, int status)
 	registry_look_finish(&d->look);
 	registry_trust_error(d->trust, true, &error);
 	if (!error.n)
-		d->seen_ms = moment.wall_ms;
+		d->standing.seen_ms = moment.wall_ms;
 	buf_finish(&error);
 	d->merge = (struct registry_merge){.book = d->book};
 	if (d->unmerged && registry_trust_merge(d->trust, &d->merge, d->whole)) {
@@ -427,8 +411,7 @@ dir_restored(struct registry *r)
 {
 	struct registry_dir *d = dir_of(r);
 	d->whole = true;
-	d->status = SOURCE_STALE;
-	snprintf(d->error, sizeof(d->error), "not seen yet since the start");
+	standing_restored(&d->standing);
 }
 
 static void
@@ -504,7 +487,7 @@ registry_dir_create(
 	d->trust = registry_trust_create(d->path);
 	d->watcher = watcher_create(loop, on_rang, d);
 	d->wanted_ms = UINT64_MAX;
-	d->since_ms = wall_ms();
+	standing_init(&d->standing);
 	uv_timer_init(loop, &d->timer);
 	d->timer.data = d;
 	return &d->registry;

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <uthash.h>
 
 #include "reconciler/base/arena.h"
 #include "reconciler/base/buf.h"
+#include "reconciler/base/clock.h"
 #include "reconciler/registry/registry_book.h"
 #include "reconciler/registry/registry_parse.h"
 #include "reconciler/registry/registry_pg_adopt.h"
@@ -17,6 +17,7 @@
 #include "reconciler/registry/registry_pg_read.h"
 #include "reconciler/registry/registry_pg_session.h"
 #include "reconciler/registry/registry_sql.h"
+#include "reconciler/sources/standing.h"
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
@@ -59,29 +60,13 @@ struct registry_pg {
 	struct wanted *wanted;
 	unsigned failures; /* in a row */
 
-	enum source_status status;
-	uint64_t since_ms, seen_ms;
-	char error[600];
+	struct standing standing;
 	bool doubted;
 	uint64_t doubted_at;
 	struct complaint broken, doubt; /* what[0]: there is one */
 	struct registry_pg_faults faults;
 	uint64_t nevents, nlists, ninspects;
 };
-
-static uint64_t
-wall_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static uint64_t
-jittered(uint64_t ms)
-{
-	return ms * 3 / 4 + uv_hrtime() / 1000 % (ms / 2 + 1);
-}
 
 /* -- status -- */
 
@@ -92,21 +77,10 @@ tell(struct registry_pg *g)
 }
 
 static void
-set_status(struct registry_pg *g, enum source_status status, const char *error)
-{
-	if (g->status == status && !strcmp(g->error, error))
-		return;
-	if (g->status != status)
-		g->since_ms = wall_ms();
-	g->status = status;
-	snprintf(g->error, sizeof(g->error), "%s", error);
-	tell(g);
-}
-
-static void
 set_gone(struct registry_pg *g, const char *error)
 {
-	set_status(g, g->status == SOURCE_NEW ? SOURCE_NEW : SOURCE_STALE, error);
+	if (standing_lose(&g->standing, error))
+		tell(g);
 }
 
 static void
@@ -144,7 +118,7 @@ backoff(struct registry_pg *g)
 {
 	uint64_t ms = BACKOFF_MIN_MS << (g->failures < 6 ? g->failures : 6);
 	g->failures++;
-	ms = jittered(ms);
+	ms = clock_jittered(ms);
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
@@ -156,7 +130,7 @@ plan_relist(struct registry_pg *g)
 	if (!registry_pg_session_hears(g->session))
 		plan(g, g->cfg->poll_ms);
 	else
-		plan(g, jittered(own ? RELIST_OWN_MS : RELIST_ROWS_MS));
+		plan(g, clock_jittered(own ? RELIST_OWN_MS : RELIST_ROWS_MS));
 }
 
 static void
@@ -268,7 +242,7 @@ believes(struct registry_pg *g, const struct registry_pg_reading *reading)
 	complain(g, &g->doubt, what,
 		"nothing, where it is meant: it is believed when it has said so for "
 		"registry.shrink_after; what was there stays in force until then");
-	if (g->status != SOURCE_READY)
+	if (g->standing.status != SOURCE_READY)
 		set_gone(g, what);
 	return false;
 }
@@ -286,7 +260,8 @@ take_all(struct registry_pg *g, const struct registry_pg_reading *reading)
 			tell(g);
 	}
 	complain(g, &g->doubt, "", NULL);
-	set_status(g, SOURCE_READY, "");
+	if (standing_ready(&g->standing))
+		tell(g);
 	plan_relist(g);
 }
 
@@ -354,7 +329,7 @@ on_read(void *arg, const struct registry_pg_reading *reading, const char *sqlsta
 		return;
 	}
 	g->failures = 0;
-	g->seen_ms = wall_ms();
+	standing_seen(&g->standing);
 	complain(g, &g->broken, "", NULL);
 	if (reading->nnames)
 		take_some(g, reading);
@@ -371,7 +346,7 @@ on_rang(void *arg, const char *project)
 	struct registry_pg *g = arg;
 
 	g->nevents++;
-	g->seen_ms = wall_ms();
+	standing_seen(&g->standing);
 	if (project)
 		want(g, project);
 	else
@@ -427,9 +402,7 @@ of(struct registry *r)
 static void
 restored(struct registry *r)
 {
-	struct registry_pg *g = of(r);
-	g->status = SOURCE_STALE;
-	snprintf(g->error, sizeof(g->error), "not seen yet since the start");
+	standing_restored(&of(r)->standing);
 }
 
 static void
@@ -490,10 +463,6 @@ info(const struct registry *r, struct source_info *ret)
 		.kind = "postgres",
 		.address = registry_pg_session_address(g->session),
 		.version = registry_pg_session_version(g->session),
-		.status = g->status,
-		.since_ms = g->since_ms,
-		.seen_ms = g->seen_ms,
-		.error = g->error,
 		.doubted = g->doubted,
 		.objects = registry_book_nprojects(g->book),
 		.events = g->nevents,
@@ -501,6 +470,7 @@ info(const struct registry *r, struct source_info *ret)
 		.inspects = g->ninspects,
 		.connects = registry_pg_session_connects(g->session),
 	};
+	standing_info(&g->standing, ret);
 }
 
 static void
@@ -579,7 +549,7 @@ registry_pg_create(
 	g->cfg = &settings->registry;
 	g->sink = *sink;
 	g->book = registry_book_create(REGISTRY_PG_NAME, &g->sink);
-	g->since_ms = wall_ms();
+	standing_init(&g->standing);
 	uv_timer_init(loop, &g->timer);
 	g->timer.data = g;
 	open_parts(g);

@@ -5,15 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "reconciler/base/arena.h"
 #include "reconciler/base/buf.h"
+#include "reconciler/base/clock.h"
 #include "reconciler/base/json_split.h"
 #include "reconciler/base/log.h"
 #include "reconciler/sources/engine_parse.h"
 #include "reconciler/sources/inspector.h"
 #include "reconciler/sources/roster.h"
+#include "reconciler/sources/standing.h"
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
@@ -89,21 +90,11 @@ struct engine {
 	uint64_t listed_at, list_due;
 	uint64_t event_at; /* Podman: the last one; 0: none */
 
-	enum source_status status;
-	uint64_t since_ms, seen_ms;
+	struct standing standing;
 	bool doubted;
 	uint64_t doubted_at;
-	char error[512];
 	uint64_t nevents, nlists, nconnects;
 };
-
-static uint64_t
-wall_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Never 0. */
 static uint64_t
@@ -112,24 +103,11 @@ now_ms(const struct engine *g)
 	return uv_now(g->loop) + 1;
 }
 
-/* Between 3/4 and 5/4, so that many who lost the same engine do not come back all at once. */
-static uint64_t
-jittered(uint64_t ms)
-{
-	return ms * 3 / 4 + uv_hrtime() / 1000 % (ms / 2 + 1);
-}
-
 /* -- status -- */
 
 static void
-set_status(struct engine *g, enum source_status status, const char *error)
+tell(struct engine *g)
 {
-	if (g->status == status && !strcmp(g->error, error))
-		return;
-	if (g->status != status)
-		g->since_ms = wall_ms();
-	g->status = status;
-	snprintf(g->error, sizeof(g->error), "%s", error);
 	g->sink.status(g->sink.arg, g->cfg->name);
 }
 
@@ -140,7 +118,7 @@ set_doubted(struct engine *g, bool doubted)
 		return;
 	g->doubted = doubted;
 	g->doubted_at = now_ms(g);
-	g->sink.status(g->sink.arg, g->cfg->name);
+	tell(g);
 }
 
 static void engine_connect(struct engine *g);
@@ -160,7 +138,7 @@ next_delay(struct engine *g)
 
 	uint64_t ms = BACKOFF_MIN_MS << (g->failures < 6 ? g->failures : 6);
 	g->failures++;
-	ms = jittered(ms);
+	ms = clock_jittered(ms);
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
@@ -186,13 +164,14 @@ hang_up(struct engine *g)
 static void
 lose(struct engine *g, const char *what, const char *why)
 {
-	char text[sizeof(g->error)];
+	char text[sizeof(g->standing.error)];
 
 	snprintf(text, sizeof(text), "%s: %s", what, why);
 	hang_up(g);
 	g->phase = PHASE_BACKOFF;
 	uv_timer_start(&g->wait, on_backoff, next_delay(g), 0);
-	set_status(g, g->status == SOURCE_NEW ? SOURCE_NEW : SOURCE_STALE, text);
+	if (standing_lose(&g->standing, text))
+		tell(g);
 }
 
 static void
@@ -313,8 +292,9 @@ check_whole(struct engine *g)
 	if (!g->list_waits || (g->version.podman && roster_awaited(g->roster)))
 		return;
 	g->list_waits = false;
-	g->seen_ms = wall_ms();
-	set_status(g, SOURCE_READY, "");
+	standing_seen(&g->standing);
+	if (standing_ready(&g->standing))
+		tell(g);
 }
 
 static void
@@ -324,7 +304,7 @@ deliver_list(struct engine *g)
 	bool believed = roster_list_end(g->roster, again, now_ms(g));
 
 	json_split_finish(&g->list);
-	plan_list(g, believed ? jittered(RELIST_MS) : DOUBT_MS);
+	plan_list(g, believed ? clock_jittered(RELIST_MS) : DOUBT_MS);
 	if (g->event_at && now_ms(g) - g->event_at < echo_ms(g))
 		plan_list(g, echo_ms(g));
 	g->list_waits = believed;
@@ -537,7 +517,7 @@ on_events_data(void *arg, const char *bytes, size_t n)
 		lose(g, "GET /events", e.text);
 		return;
 	}
-	g->seen_ms = wall_ms();
+	standing_seen(&g->standing);
 	note_burst(g, n);
 }
 
@@ -638,7 +618,7 @@ engine_create(uv_loop_t *loop, struct httpc *http, const struct settings_engine 
 	g->target = (struct httpc_target){cfg->host, cfg->ca_file, cfg->cert_file, cfg->key_file};
 	g->roster = roster_create(cfg->name, sink, on_ring, g);
 	g->inspector = inspector_create(loop, http, &g->target, on_inspected, g);
-	g->since_ms = wall_ms();
+	standing_init(&g->standing);
 	timer_init(g, &g->wait);
 	timer_init(g, &g->relist);
 	return g;
@@ -655,8 +635,7 @@ engine_restore(struct engine *g, const struct endpoint *e)
 void
 engine_restored(struct engine *g)
 {
-	g->status = SOURCE_STALE;
-	snprintf(g->error, sizeof(g->error), "not seen yet since the start");
+	standing_restored(&g->standing);
 }
 
 void
@@ -698,10 +677,6 @@ engine_info(const struct engine *g, struct source_info *ret)
 					    : "docker",
 		.address = g->cfg->host,
 		.version = g->version.version,
-		.status = g->status,
-		.since_ms = g->since_ms,
-		.seen_ms = g->seen_ms,
-		.error = g->error,
 		.doubted = g->doubted,
 		.objects = roster_count(g->roster),
 		.events = g->nevents,
@@ -709,4 +684,5 @@ engine_info(const struct engine *g, struct source_info *ret)
 		.inspects = inspector_count(g->inspector),
 		.connects = g->nconnects,
 	};
+	standing_info(&g->standing, ret);
 }
