@@ -28,6 +28,9 @@ struct output {
 	/* The newest snapshot; the output takes a reference if it keeps it. */
 	void (*publish)(struct output *o, struct snapshot *s);
 	void (*info)(struct output *o, struct output_info *ret);
+	/* How long ago, in milliseconds, that revision had arrived with everyone who takes it;
+	 * UINT64_MAX: it has not, or nobody takes it.  A later one counts for an earlier one. */
+	uint64_t (*applied_ago_ms)(struct output *o, uint64_t revision);
 };
 
 #endif

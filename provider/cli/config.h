@@ -50,6 +50,8 @@ struct config {
 	enum log_level log_level;
 	size_t ntokens;
 	const struct config_token *tokens;
+	const char *pages_listen; /* NULL: no pages */
+	const char *pages_directory; /* NULL: the built-in ones */
 	struct config_errors warnings; /* what is accepted and not in force */
 };
 

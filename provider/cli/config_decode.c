@@ -1,6 +1,7 @@
 #include "provider/cli/config_decode.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,11 +45,56 @@ config_milliseconds(const struct yaml_node *section, const char *key, uint64_t o
 	return node && node->kind == YAML_SCALAR ? strtoull(node->text, NULL, 10) : otherwise;
 }
 
-static bool
+bool
 config_true(const struct yaml_node *section, const char *key)
 {
 	const struct yaml_node *node = section ? yaml_get(section, key) : NULL;
 	return node && node->kind == YAML_SCALAR && strcmp(node->text, "true") == 0;
+}
+
+const char *
+config_file_path(
+	struct config_reader *r, struct arena *a, const struct yaml_node *section, const char *key)
+{
+	const char *path = config_text(a, section, key), *slash = strrchr(r->file, '/');
+	if (!path || path[0] == '/' || !slash || yaml_get(section, key)->env)
+		return path;
+	return arena_printf(a, "%.*s/%s", (int)(slash - r->file), r->file, path);
+}
+
+const char *
+config_file_text(
+	struct config_reader *r, struct arena *a, const struct yaml_node *section, const char *key)
+{
+	static const char blanks[] = " \t\r\n";
+	const struct yaml_node *at = yaml_get(section, key);
+	const char *path = config_file_path(r, a, section, key), *what = NULL;
+	if (!path)
+		return NULL;
+	size_t n = 0;
+	char *bytes = config_file_read(path, &n);
+	if (!bytes)
+		what = arena_printf(r->arena, "%s cannot be read: %s", path, strerror(errno));
+	else if (memchr(bytes, '\0', n))
+		what = arena_printf(r->arena, "%s is not a text: a NUL is in it", path);
+	const char *text = bytes ? arena_strndup(a, bytes, n) : "";
+	free(bytes);
+	text += strspn(text, blanks);
+	n = strlen(text);
+	while (n > 0 && strchr(blanks, text[n - 1]))
+		n--;
+	if (!what && n == 0)
+		what = arena_printf(r->arena, "%s is empty", path);
+	if (!what)
+		return arena_strndup(a, text, n);
+	config_refuse(r, at, what, "name a file that the user Waymark runs as can read");
+	return NULL;
+}
+
+bool
+config_is_given(const struct yaml_node *node)
+{
+	return node && (node->line > 0 || node->env);
 }
 
 /* How many elements, each a section, a list has; what was refused is one, too. */
@@ -317,18 +363,12 @@ decode_statics(struct config_reader *r, const struct yaml_node *section, struct 
 static void
 decode_hosts(struct config_reader *r, const struct yaml_node *root, struct settings *s)
 {
-	const struct yaml_node *probe = yaml_get(root, "probe");
 	const char *base = config_text(&s->arena, root, "base_domain");
-	const char *mode = config_text(r->arena, probe, "default");
 	if (base)
 		s->base_domain = base;
 	s->any_domain = !config_has(root, "allowed_domains") && !settings_has_registry(s);
 	s->nallowed = config_texts(&s->arena, root, "allowed_domains", &s->allowed_domains);
 	s->nreserved = config_texts(&s->arena, root, "reserved", &s->reserved);
-	s->probe = !mode || strcmp(mode, "connect") == 0;
-	s->probe_interval_ms =
-		(uint32_t)config_milliseconds(probe, "interval", s->probe_interval_ms);
-	s->probe_timeout_ms = (uint32_t)config_milliseconds(probe, "timeout", s->probe_timeout_ms);
 	decode_urls(r, yaml_get(root, "urls"), s);
 	decode_statics(r, yaml_get(root, "static"), s);
 }
@@ -385,6 +425,7 @@ decode_traefik(struct config_reader *r, const struct yaml_node *section, struct 
 	t->nhttps = config_texts(&s->arena, section, "https", &t->https);
 	t->redirect = config_true(section, "redirect");
 	t->push = config_text(&s->arena, section, "push");
+	t->api = config_text(&s->arena, section, "api");
 	if (count_of(yaml_get(section, "http")) == 0)
 		config_refuse(r, yaml_get(section, "http"), "there is no entry point for http",
 			"name at least one, such as web");
@@ -399,6 +440,7 @@ config_decode(struct config_reader *r, const struct yaml_node *root, struct conf
 	decode_engines(r, yaml_get(root, "engines"), c->settings);
 	config_decode_registry(r, root, c->settings);
 	decode_hosts(r, root, c->settings);
+	config_decode_serving(r, root, c);
 	config_decode_conventions(r, root, c->settings);
 	decode_traefik(r, yaml_get(root, "traefik"), c->settings);
 }

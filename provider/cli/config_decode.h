@@ -24,10 +24,23 @@ uint64_t config_milliseconds(const struct yaml_node *section, const char *key, u
  * has more than CONFIG_SIZE_MAX. */
 char *config_file_read(const char *path, size_t *ret_n);
 
+bool config_true(const struct yaml_node *section, const char *key);
+/* A file of the section: its path starts where the configuration is, or for a variable where we
+ * are.  NULL where it is absent or was refused. */
+const char *config_file_path(
+	struct config_reader *r, struct arena *a, const struct yaml_node *section, const char *key);
+/* What a file of the section holds, without blanks around it.  NULL where it cannot be read. */
+const char *config_file_text(
+	struct config_reader *r, struct arena *a, const struct yaml_node *section, const char *key);
+/* Does the section stand in the file, or in a variable? */
+bool config_is_given(const struct yaml_node *section);
+
 /* conventions and platforms. */
 void config_decode_conventions(
 	struct config_reader *r, const struct yaml_node *root, struct settings *s);
-/* registry and slots. */
+/* probe, slots, preview and pages. */
+void config_decode_serving(struct config_reader *r, const struct yaml_node *root, struct config *c);
+/* registry. */
 void config_decode_registry(
 	struct config_reader *r, const struct yaml_node *root, struct settings *s);
 

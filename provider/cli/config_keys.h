@@ -161,16 +161,32 @@ X("probe.interval", ONE, DURATION, "5s", "100ms-1h", \
 	"How often a container that is ready is tried again.") \
 X("probe.timeout", ONE, DURATION, "2s", "10ms-1m", \
 	"How long one attempt may take.") \
+X("probe.rise", ONE, NUMBER, "1", "1-100", \
+	"Answers in a row by which a container with a health path becomes ready.") \
+X("probe.fall", ONE, NUMBER, "2", "1-100", \
+	"Failures in a row by which one that was ready is so no more.") \
+X("probe.rate", ONE, NUMBER, "2000", "1-100000", \
+	"How many attempts are begun in a second, at most.") \
 X("slots", SECTION, NONE, NULL, NULL, \
 	"Blue and green slots.") \
 X("slots.grace", ONE, DURATION, "48h", "0s-365d", \
 	"How long a grace period is that does not say its end.") \
 X("slots.drain", ONE, DURATION, "30s", "0s-1h", \
 	"How long a project that the registry no longer has is still served.") \
-X("slots.auto_rollback", LATER, NONE, NULL, NULL, \
-	"What happens when the active slot is ready no more.") \
-X("preview", LATER, NONE, NULL, NULL, \
-	"Who may see previews.") \
+X("slots.auto_rollback", ONE, WORD, "none", "none|route|record", \
+	"Where the active slot has no ready container and the one in grace has: leave it so, " \
+	"route there until the next promote, or write that to the registry as well.") \
+X("slots.cleanup", ONE, WORD, "manual", "manual|auto", \
+	"What happens to a slot whose grace period has ended: it is shown, or set empty in " \
+	"the registry.") \
+X("preview", SECTION, NONE, NULL, NULL, \
+	"Who may see previews and slots by their own URLs.") \
+X("preview.noindex", ONE, BOOL, "true", NULL, \
+	"Search engines are told to leave them out (X-Robots-Tag).") \
+X("preview.basic_auth_file", ONE, FILE, NULL, NULL, \
+	"A file of users as htpasswd -B writes it, who alone get in; where not given: all.") \
+X("preview.allow", MANY, NETWORK, NULL, NULL, \
+	"Networks that alone get in, such as 10.0.0.0/8; where not given: all.") \
 X("traefik", OUTPUT, NONE, NULL, NULL, \
 	"Traefik: one mapping, or a list of mappings with names.") \
 X("traefik.name", ONE, NAME, "traefik", NULL, \
@@ -200,14 +216,21 @@ X("traefik.tls.default_certificate.key_file", ONE, FILE, NULL, NULL, \
 X("traefik.push", ONE, ENDPOINT, NULL, NULL, \
 	"Traefik's API, such as http://127.0.0.1:8080, to bring it each document by PUT " \
 	"(providers.rest).") \
-X("traefik.api", LATER, NONE, NULL, NULL, \
-	"Traefik's API, to read back what it runs.") \
+X("traefik.api", ONE, ENDPOINT, NULL, NULL, \
+	"Traefik's API, such as http://127.0.0.1:8080, to read back what it runs; where not " \
+	"given, a poll and 2.5 s stand for that.") \
 X("caddy", LATER, NONE, NULL, NULL, \
 	"Caddy.") \
 X("powerdns", LATER, NONE, NULL, NULL, \
 	"PowerDNS.") \
-X("pages", LATER, NONE, NULL, NULL, \
-	"Pages for hosts that nothing serves.")
+X("pages", SECTION, NONE, NULL, NULL, \
+	"Pages for hosts that nothing serves: being here switches them on.") \
+X("pages.listen", ONE, LISTEN, "127.0.0.1:9181", NULL, \
+	"Where they are served, to everybody.") \
+X("pages.url", ONE, UPSTREAM, NULL, NULL, \
+	"That as the proxies see it; where not given: http:// and pages.listen.") \
+X("pages.directory", ONE, FILE, NULL, NULL, \
+	"A directory of one's own 503.html and 410.html; where not given: built-in ones.")
 /* clang-format on */
 
 enum config_shape {
@@ -234,6 +257,8 @@ enum config_type {
 	CONFIG_LABEL, /* of a host name */
 	CONFIG_LISTEN,
 	CONFIG_NAME, /* of engines, networks, entry points */
+	CONFIG_NETWORK, /* an address, or one with its prefix's length */
+	CONFIG_NUMBER, /* argument: the least and the most, "1-100" */
 	CONFIG_PLACE,
 	CONFIG_PLATFORM,
 	CONFIG_SERVER, /* a host or an address */

@@ -1,4 +1,4 @@
-/* The part of the configuration that says where projects are registered: `registry` and `slots`. */
+/* The part of the configuration that says where projects are registered: `registry`. */
 #include "provider/cli/config_decode.h"
 
 #include <errno.h>
@@ -10,55 +10,6 @@
 #include "reconciler/model/host.h"
 
 #define PASSWORD_REMEDY "put it into a file and give url_file or password_file"
-
-/* Was it written, be it empty?  What stands nowhere has no place. */
-static bool
-is_given(const struct yaml_node *node)
-{
-	return node && (node->line > 0 || node->env);
-}
-
-/* A file of the section: its path starts where the configuration is, or for a variable where we
- * are. NULL where it is absent or was refused. */
-static const char *
-file_path(
-	struct config_reader *r, struct arena *a, const struct yaml_node *section, const char *key)
-{
-	const char *path = config_text(a, section, key), *slash = strrchr(r->file, '/');
-	if (!path || path[0] == '/' || !slash || yaml_get(section, key)->env)
-		return path;
-	return arena_printf(a, "%.*s/%s", (int)(slash - r->file), r->file, path);
-}
-
-/* What a file of the section holds, without blanks around it.  NULL where it cannot be read. */
-static const char *
-file_text(
-	struct config_reader *r, struct arena *a, const struct yaml_node *section, const char *key)
-{
-	static const char blanks[] = " \t\r\n";
-	const struct yaml_node *at = yaml_get(section, key);
-	const char *path = file_path(r, a, section, key), *what = NULL;
-	if (!path)
-		return NULL;
-	size_t n = 0;
-	char *bytes = config_file_read(path, &n);
-	if (!bytes)
-		what = arena_printf(r->arena, "%s cannot be read: %s", path, strerror(errno));
-	else if (memchr(bytes, '\0', n))
-		what = arena_printf(r->arena, "%s is not a text: a NUL is in it", path);
-	const char *text = bytes ? arena_strndup(a, bytes, n) : "";
-	free(bytes);
-	text += strspn(text, blanks);
-	n = strlen(text);
-	while (n > 0 && strchr(blanks, text[n - 1]))
-		n--;
-	if (!what && n == 0)
-		what = arena_printf(r->arena, "%s is empty", path);
-	if (!what)
-		return arena_strndup(a, text, n);
-	config_refuse(r, at, what, "name a file that the user Waymark runs as can read");
-	return NULL;
-}
 
 /* Of two keys for one thing only one may be there. */
 static void
@@ -93,12 +44,12 @@ url_from_env(struct config_reader *r, struct arena *a, const char *text)
 static const char *
 url_from_file(struct config_reader *r, struct arena *a, const struct yaml_node *section)
 {
-	const char *url = file_text(r, a, section, "url_file");
+	const char *url = config_file_text(r, a, section, "url_file");
 	struct err e;
 	if (!url || database_url_check(url, &e) == 0)
 		return url;
 	config_refuse(r, yaml_get(section, "url_file"),
-		arena_printf(r->arena, "in %s: %s", file_path(r, a, section, "url_file"), e.text),
+		arena_printf(r->arena, "in %s: %s", config_file_path(r, a, section, "url_file"), e.text),
 		DATABASE_URL_REMEDY);
 	return NULL;
 }
@@ -125,7 +76,7 @@ decode_url(struct config_reader *r, struct arena *a, const struct yaml_node *sec
 static const char *
 decode_password_file(struct config_reader *r, struct arena *a, const struct yaml_node *section)
 {
-	const char *path = file_path(r, a, section, "password_file");
+	const char *path = config_file_path(r, a, section, "password_file");
 	/* It is read anew at every connection, for a password may change. */
 	if (path && access(path, R_OK) < 0)
 		config_refuse(r, yaml_get(section, "password_file"),
@@ -139,14 +90,14 @@ decode_postgres(struct config_reader *r, const struct yaml_node *section, struct
 {
 	struct settings_registry *g = &s->registry;
 	const char *env = getenv("DATABASE_URL");
-	g->postgres = is_given(section) || (g->mvp && env && env[0]);
+	g->postgres = config_is_given(section) || (g->mvp && env && env[0]);
 	if (!g->postgres || section->kind != YAML_MAP)
 		return;
 	g->url = decode_url(r, &s->arena, section);
 	g->password_file = decode_password_file(r, &s->arena, section);
 	refuse_both(r, section, "sql", "sql_file");
 	g->sql = config_has(section, "sql") ? config_text(&s->arena, section, "sql")
-					    : file_text(r, &s->arena, section, "sql_file");
+					    : config_file_text(r, &s->arena, section, "sql_file");
 	g->channel = config_text(&s->arena, section, "channel");
 	g->poll_ms = (uint32_t)config_milliseconds(section, "interval", g->poll_ms);
 }
@@ -175,9 +126,8 @@ void
 config_decode_registry(struct config_reader *r, const struct yaml_node *root, struct settings *s)
 {
 	const struct yaml_node *section = yaml_get(root, "registry");
-	const struct yaml_node *slots = yaml_get(root, "slots");
 	struct settings_registry *g = &s->registry;
-	g->directory = file_path(r, &s->arena, section, "directory");
+	g->directory = config_file_path(r, &s->arena, section, "directory");
 	g->dialect = says(r, section, "dialect", "codeb")     ? DIALECT_CODEB
 		     : says(r, section, "dialect", "waymark") ? DIALECT_WAYMARK
 							      : DIALECT_AUTO;
@@ -187,6 +137,4 @@ config_decode_registry(struct config_reader *r, const struct yaml_node *root, st
 	g->mvp = lists(yaml_get(root, "platforms"), "mvp");
 	if (section->kind == YAML_MAP)
 		decode_postgres(r, yaml_get(section, "postgres"), s);
-	s->grace_ms = config_milliseconds(slots, "grace", s->grace_ms);
-	s->drain_ms = (uint32_t)config_milliseconds(slots, "drain", s->drain_ms);
 }

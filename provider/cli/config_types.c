@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "provider/cli/config_database.h"
@@ -191,6 +193,34 @@ parse_name(struct arena *a, const char *text, const char *argument, const char *
 	return 0;
 }
 
+/* Canonical has no bits beyond its prefix, and always a prefix. */
+static int
+parse_network(struct arena *a, const char *text, const char *argument, const char **ret,
+	struct err *reterr)
+{
+	(void)argument;
+	if (network_parse(a, text, ret))
+		return 0;
+	return err_set(reterr, EINVAL, "not a network: '%s'", host_shown(text).text);
+}
+
+static int
+parse_number(struct arena *a, const char *text, const char *argument, const char **ret,
+	struct err *reterr)
+{
+	size_t n = strlen(text);
+	unsigned long least, most, value;
+	if (sscanf(argument, "%lu-%lu", &least, &most) != 2)
+		abort();
+	if (n == 0 || n > 9 || strspn(text, "0123456789") != n)
+		return err_set(reterr, EINVAL, "not a number: '%s'", host_shown(text).text);
+	value = strtoul(text, NULL, 10);
+	if (value < least || value > most)
+		return err_set(reterr, EINVAL, "out of range: '%s'", host_shown(text).text);
+	*ret = arena_printf(a, "%lu", value);
+	return 0;
+}
+
 /* Canonical is always "label:…", "name:…" or "value:…". */
 static int
 parse_place(struct arena *a, const char *text, const char *argument, const char **ret,
@@ -315,6 +345,9 @@ static const struct {
 		":"},
 	[CONFIG_NAME] = {parse_name, "use letters, digits, dots, hyphens and underscores",
 		"^[A-Za-z0-9_][A-Za-z0-9._-]*$"},
+	[CONFIG_NETWORK] = {parse_network, "write a network such as 10.0.0.0/8 or fd00::/8",
+		"^[0-9A-Fa-f.:]+(/[0-9]+)?$"},
+	[CONFIG_NUMBER] = {parse_number, "write a number of %s", "^[0-9]+$"},
 	[CONFIG_PLACE] = {parse_place,
 		"write a label's name, label:NAME, name:PATTERN or value:TEXT", "."},
 	[CONFIG_PLATFORM] = {parse_name, "write the name of a convention",
@@ -337,6 +370,7 @@ static const struct {
 	const char *text;
 } joints[CONFIG_TYPE_COUNT] = {
 	[CONFIG_DURATION] = {'-', " to "},
+	[CONFIG_NUMBER] = {'-', " to "},
 	[CONFIG_TEMPLATE] = {',', "} and {"},
 	[CONFIG_WORD] = {'|', ", "},
 };

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -274,6 +275,39 @@ address_parse(const char *text, char *ret, bool *ret_v6)
 		return inet_ntop(AF_INET6, &v6, ret, INET6_ADDRSTRLEN) != NULL;
 	}
 	return false;
+}
+
+/* Takes the bits beyond the prefix out. */
+static void
+network_mask(unsigned char *octets, unsigned size, unsigned bits)
+{
+	for (unsigned i = 0; i < size; i++) {
+		unsigned keep = bits > 8 * i ? bits - 8 * i : 0;
+		octets[i] &= keep >= 8 ? 0xff : (unsigned char)(0xff00 >> keep);
+	}
+}
+
+bool
+network_parse(struct arena *a, const char *text, const char **ret)
+{
+	unsigned char octets[sizeof(struct in6_addr)];
+	char address[INET6_ADDRSTRLEN];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	size_t digits = slash ? strspn(slash + 1, "0123456789") : 0;
+	bool v6;
+
+	if (n >= sizeof(address) || (slash && (!digits || digits > 3 || slash[1 + digits])) ||
+		!address_parse(arena_strndup(a, text, n), address, &v6))
+		return false;
+	unsigned most = v6 ? 128 : 32, bits = slash ? (unsigned)atoi(slash + 1) : most;
+	if (bits > most)
+		return false;
+	inet_pton(v6 ? AF_INET6 : AF_INET, address, octets);
+	network_mask(octets, most / 8, bits);
+	inet_ntop(v6 ? AF_INET6 : AF_INET, octets, address, sizeof(address));
+	*ret = arena_printf(a, "%s/%u", address, bits);
+	return true;
 }
 
 /* The authority's host: a name, an IPv4 address, or an IPv6 address in brackets. */

@@ -50,4 +50,8 @@ struct host_shown host_shown(const char *text);
 /* An IPv4 or IPv6 address in canonical text, into ret (46 bytes); false where it is none. */
 bool address_parse(const char *text, char *ret, bool *ret_v6);
 
+/* An address, or a network as "10.0.0.0/8": canonical, with its prefix's length and without bits
+ * beyond it, in the arena.  False where it is none. */
+bool network_parse(struct arena *a, const char *text, const char **ret);
+
 #endif

@@ -18,9 +18,17 @@ const char *
 server_state_text(enum server_state state)
 {
 	static const char *const text[] = {"serving", "starting", "draining", "unhealthy", "paused",
-		"withheld", "standby", "broken"};
+		"withheld", "standby", "broken", "damped", "expired"};
 	assert(state < sizeof(text) / sizeof(*text));
 	return text[state];
+}
+
+const char *
+route_answer_text(enum route_answer answer)
+{
+	static const char *const text[] = {"served", "starting", "down", "gone"};
+	assert(answer < sizeof(text) / sizeof(*text));
+	return text[answer];
 }
 
 struct project_plan *
@@ -61,10 +69,19 @@ server_equal(const struct server *a, const struct server *b)
 }
 
 static bool
+share_equal(const struct route_share *a, const struct route_share *b)
+{
+	return a->weight == b->weight && a->first == b->first && a->n == b->n &&
+	       strcmp(a->slot, b->slot) == 0;
+}
+
+static bool
 route_equal(const struct route *a, const struct route *b)
 {
 	if (a->kind != b->kind || a->strip != b->strip || a->sticky != b->sticky ||
-		a->held != b->held || a->nservers != b->nservers || a->nrouted != b->nrouted ||
+		a->guarded != b->guarded || a->answer != b->answer || a->held != b->held ||
+		a->nmiddlewares != b->nmiddlewares || a->nshares != b->nshares ||
+		a->nservers != b->nservers || a->nrouted != b->nrouted ||
 		strcmp(a->host, b->host) || strcmp(a->path, b->path) ||
 		strcmp(a->environment, b->environment) || strcmp(a->branch, b->branch) ||
 		strcmp(a->service, b->service) || strcmp(a->slot, b->slot))
@@ -72,7 +89,24 @@ route_equal(const struct route *a, const struct route *b)
 	for (size_t i = 0; i < a->nservers; i++)
 		if (!server_equal(&a->servers[i], &b->servers[i]))
 			return false;
+	for (size_t i = 0; i < a->nshares; i++)
+		if (!share_equal(&a->shares[i], &b->shares[i]))
+			return false;
+	for (size_t i = 0; i < a->nmiddlewares; i++)
+		if (strcmp(a->middlewares[i], b->middlewares[i]))
+			return false;
 	return true;
+}
+
+static bool
+slot_equal(const struct plan_slot *a, const struct plan_slot *b)
+{
+	return a->registered == b->registered && a->state == b->state && a->active == b->active &&
+	       a->port == b->port && a->since_ms == b->since_ms && a->until_ms == b->until_ms &&
+	       a->ended == b->ended && a->traffic == b->traffic && a->fallback == b->fallback &&
+	       a->servers == b->servers && a->ready == b->ready &&
+	       strcmp(a->environment, b->environment) == 0 && strcmp(a->slot, b->slot) == 0 &&
+	       text_compare(a->id, b->id) == 0 && text_compare(a->container, b->container) == 0;
 }
 
 static bool
@@ -89,10 +123,13 @@ fragment_equal(const struct fragment *a, const struct fragment *b)
 bool
 project_plan_equal(const struct project_plan *a, const struct project_plan *b)
 {
-	if (a->nroutes != b->nroutes || a->nproblems != b->nproblems)
+	if (a->nroutes != b->nroutes || a->nslots != b->nslots || a->nproblems != b->nproblems)
 		return false;
 	for (size_t i = 0; i < a->nroutes; i++)
 		if (!route_equal(&a->routes[i], &b->routes[i]))
+			return false;
+	for (size_t i = 0; i < a->nslots; i++)
+		if (!slot_equal(&a->slots[i], &b->slots[i]))
 			return false;
 	for (size_t i = 0; i < a->nproblems; i++)
 		if (problem_compare(&a->problems[i], &b->problems[i]) != 0)

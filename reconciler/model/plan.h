@@ -12,6 +12,7 @@
 
 #include "reconciler/base/arena.h"
 #include "reconciler/model/problem.h"
+#include "reconciler/model/registry.h"
 
 enum route_kind { ROUTE_PRODUCTION, ROUTE_PREVIEW, ROUTE_SLOT, ROUTE_STATIC };
 
@@ -24,6 +25,16 @@ enum server_state {
 	SERVER_WITHHELD, /* its address may be another's by now */
 	SERVER_STANDBY, /* ready, in a slot that is not active */
 	SERVER_BROKEN, /* port or address unknown: see the problems */
+	SERVER_DAMPED, /* ready, and was so and not so too often of late */
+	SERVER_EXPIRED, /* of a preview whose time is over */
+};
+
+/* What a visitor of a route gets. */
+enum route_answer {
+	ANSWER_SERVED, /* the servers' */
+	ANSWER_STARTING, /* 503: something is on its way */
+	ANSWER_DOWN, /* 503: nothing is there, or all of it fails */
+	ANSWER_GONE, /* 410: an expired preview */
 };
 
 struct server {
@@ -36,7 +47,14 @@ struct server {
 	bool routed; /* does it get requests? */
 };
 
-/* One host and path.  Servers are sorted by URL, those that are routed first. */
+/* A share of a route's requests, for the servers of one slot. */
+struct route_share {
+	const char *slot;
+	unsigned weight; /* from 1 on; what counts is its part in the sum */
+	size_t first, n; /* in the route's servers */
+};
+
+/* One host and path.  Servers are sorted by URL, those that are routed first, by share. */
 struct route {
 	const char *host;
 	const char *path; /* "" or "/api" */
@@ -48,10 +66,38 @@ struct route {
 	const char *slot; /* the active one; "" where none */
 	bool strip; /* take the path off before the upstream sees it */
 	bool sticky;
+	bool guarded; /* settings->preview stands before it: a preview, or a slot's own URL */
+	size_t nmiddlewares; /* the project's, of the proxy's own, in this order */
+	const char *const *middlewares; /* "headers@file" */
+	enum route_answer answer;
 	bool held; /* its last container has gone; the claim is kept for a while */
 	size_t nservers;
 	const struct server *servers;
 	size_t nrouted; /* how many of them, from the front, get requests */
+	size_t nshares; /* 0: all who are routed stand in for each other; else at least 2 */
+	const struct route_share *shares; /* all that are routed, without gaps */
+};
+
+/* How one slot of an environment stands: what the registry says, and what is there. */
+struct plan_slot {
+	const char *environment;
+	const char *slot;
+	bool registered; /* the registry says anything of it: what follows */
+	enum slot_state state;
+	bool active; /* the registry says so of it */
+	uint16_t port; /* published; 0: not said */
+	uint64_t since_ms;
+	uint64_t until_ms; /* with what a grace period stood still while it carried traffic; 0: none
+			    */
+	const char *id; /* NULL: none */
+
+	bool ended; /* its grace period or reservation is over, and it carries no traffic: it is not
+		       routed by its own URL any more */
+	bool traffic; /* requests of the environment's hosts go to it */
+	bool fallback; /* … for the active one lost all its containers */
+	size_t servers; /* containers of it */
+	size_t ready; /* those that could serve */
+	const char *container; /* the name of one; NULL: none */
 };
 
 /* What an output made of one project plan: sections of text that are joined with commas. */
@@ -72,13 +118,17 @@ struct project_plan {
 	uint64_t revision; /* the snapshot in which it last changed */
 	size_t nroutes; /* sorted by host, then path, longest first */
 	const struct route *routes;
+	size_t nslots; /* sorted by environment, then slot; previews' branches have none */
+	const struct plan_slot *slots;
 	size_t nproblems;
 	struct problem *problems; /* sorted */
+	uint64_t due_ms; /* when it is to be planned anew, whatever happens; UINT64_MAX: never */
 	struct fragment fragment[PLAN_OUTPUTS];
 };
 
 const char *route_kind_text(enum route_kind kind);
 const char *server_state_text(enum server_state state);
+const char *route_answer_text(enum route_answer answer);
 
 struct project_plan *project_plan_ref(const struct project_plan *p);
 struct project_plan *project_plan_unref(const struct project_plan *p);

@@ -38,6 +38,9 @@ struct probe_target {
 	bool published; /* an engine's port proxy accepts early: wait for an answer */
 	const char *run; /* endpoint->run */
 	bool ready_before; /* assume ready until found otherwise */
+	const char *path; /* what is asked for, "/health"; NULL: no more than a connection */
+	bool missing_counts; /* 404 is an answer, too: nobody said that there is such a path */
+	uint32_t interval_ms, timeout_ms, rise, fall;
 };
 
 /* An output's pure renderer: writes its sections of one project plan into the arena and leaves out,

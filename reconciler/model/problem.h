@@ -55,6 +55,18 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 		"The registry has no deployment of this container.")                                   \
 	X(SLOT_WAITING, "slot-waiting", PROBLEM_WARNING,                                               \
 		"The registry names another slot than the one that serves, which is not ready yet.")   \
+	X(SLOT_FALLBACK, "slot-fallback", PROBLEM_ERROR,                                               \
+		"The active slot lost all its containers; the one in grace serves until a promote.")   \
+	X(SLOT_DUE, "slot-due", PROBLEM_WARNING,                                                       \
+		"A slot's grace period or reservation has ended; it is due for cleanup.")              \
+	X(SLOT_OCCUPIED, "slot-occupied", PROBLEM_WARNING,                                             \
+		"The registry says that a slot is empty, and a container of it runs.")                 \
+	X(SLOT_UNWRITTEN, "slot-unwritten", PROBLEM_ERROR,                                             \
+		"What Waymark is to write to the registry by itself could not be written.")            \
+	X(FLAPPING, "flapping", PROBLEM_WARNING,                                                       \
+		"A container was ready and not ready too often; it has to stay ready for a while.")    \
+	X(PREVIEW_EXPIRED, "preview-expired", PROBLEM_WARNING,                                         \
+		"A preview's time is over; it answers 410.")                                           \
 	X(INTERNAL, "internal", PROBLEM_ERROR, "Waymark's own check refused what it made.")
 /* clang-format on */
 

@@ -25,6 +25,7 @@ struct registered_slot {
 	uint64_t since_ms; /* wall clock; 0: not said */
 	uint64_t until_ms; /* when a grace period or a reservation ends; 0: never, or it is in none
 			    */
+	uint16_t weight; /* its share where the environment is weighted, at most 1000 */
 	const char *id; /* a reservation's, 32 hexadecimal digits; NULL: not said */
 	const char *container; /* NULL: not said */
 };
@@ -35,9 +36,15 @@ struct registered_environment {
 	uint16_t base_port; /* the published one of the first slot; 0: not said */
 	bool slots; /* it has blue and green */
 	const char *health_path; /* as path_parse gives it, so "" is "/"; NULL: not said */
+	uint32_t health_interval_ms, health_timeout_ms; /* 0: not said, as in the settings */
+	uint32_t health_rise, health_fall; /* answers, failures in a row; 0: not said */
+	bool sticky; /* a visitor stays with one server */
+	size_t nmiddlewares; /* of the proxy's own, in this order */
+	const char *const *middlewares; /* "headers@file" */
 	uint64_t expires_ms; /* how long a preview lives; 0: for ever */
 	const char *active; /* the slot that counts: it is in the list, and no other one's state is
 			       SLOT_ACTIVE; NULL: none */
+	bool weighted; /* requests are shared among slots by weight; at least one has some */
 	size_t nslots; /* sorted by name */
 	const struct registered_slot *slot;
 };

@@ -54,6 +54,10 @@ settings_create(void)
 	s->probe = true;
 	s->probe_interval_ms = 5000;
 	s->probe_timeout_ms = 2000;
+	s->probe_rise = 1;
+	s->probe_fall = 2;
+	s->probe_rate = 2000;
+	s->preview.noindex = true;
 	s->hold_ms = 60000;
 	s->registry.poll_ms = 1000;
 	s->registry.shrink_after_ms = 30000;

@@ -77,6 +77,23 @@ struct settings_traefik {
 	const char *default_cert_file; /* as Traefik sees it; NULL: none */
 	const char *default_key_file;
 	const char *push; /* Traefik's API address for PUT /api/providers/rest; NULL: no push */
+	const char *api; /* Traefik's API address, to read back what it runs; NULL: not asked */
+};
+
+/* What happens when the active slot has no ready container, and the one in grace has. */
+enum settings_rollback {
+	ROLLBACK_NONE,
+	ROLLBACK_ROUTE, /* the route goes there until the next promote */
+	ROLLBACK_RECORD, /* and the registry is told */
+};
+
+/* What stands before previews and slots' own URLs. */
+struct settings_preview {
+	bool noindex;
+	size_t nusers; /* 0: everybody gets in */
+	const char *const *users; /* "name:hash", as htpasswd writes it */
+	size_t nallow; /* 0: from everywhere */
+	const char *const *allow; /* canonical networks, "10.0.0.0/8" */
 };
 
 enum settings_dialect { DIALECT_AUTO, DIALECT_WAYMARK, DIALECT_CODEB };
@@ -113,10 +130,18 @@ struct settings {
 	const struct settings_static *statics;
 	struct settings_registry registry;
 	uint64_t grace_ms; /* slots.grace: a grace period that does not say its end */
-	uint32_t drain_ms; /* slots.drain: how long what left the registry still serves */
+	uint32_t drain_ms; /* slots.drain: how long what left the registry still serves, and how long
+			      requests in flight may take */
+	enum settings_rollback auto_rollback;
+	bool auto_cleanup; /* a slot whose grace period has ended is set empty in the registry */
 	bool probe; /* probe.default: connect */
 	uint32_t probe_interval_ms;
 	uint32_t probe_timeout_ms;
+	uint32_t probe_rise; /* answers in a row until ready */
+	uint32_t probe_fall; /* failures in a row until not */
+	uint32_t probe_rate; /* attempts begun in a second, at most */
+	struct settings_preview preview;
+	const char *pages_url; /* where proxies get pages for what nothing serves; NULL: no pages */
 	uint32_t hold_ms; /* how long a claim outlives its last container: 60 s */
 	struct settings_traefik traefik;
 };

@@ -1,0 +1,121 @@
+/* probe, slots, preview and pages: who is served, and what else is said. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "provider/cli/config_decode.h"
+
+static uint32_t
+number(const struct yaml_node *section, const char *key, uint32_t otherwise)
+{
+	/* Decimal digits, as milliseconds are. */
+	return (uint32_t)config_milliseconds(section, key, otherwise);
+}
+
+static void
+decode_probe(struct config_reader *r, const struct yaml_node *probe, struct settings *s)
+{
+	const char *mode = config_text(r->arena, probe, "default");
+
+	s->probe = !mode || strcmp(mode, "connect") == 0;
+	s->probe_interval_ms = number(probe, "interval", s->probe_interval_ms);
+	s->probe_timeout_ms = number(probe, "timeout", s->probe_timeout_ms);
+	s->probe_rise = number(probe, "rise", s->probe_rise);
+	s->probe_fall = number(probe, "fall", s->probe_fall);
+	s->probe_rate = number(probe, "rate", s->probe_rate);
+}
+
+static void
+decode_slots(struct config_reader *r, const struct yaml_node *slots, struct settings *s)
+{
+	const char *rollback = config_text(r->arena, slots, "auto_rollback");
+	const char *cleanup = config_text(r->arena, slots, "cleanup");
+
+	s->grace_ms = config_milliseconds(slots, "grace", s->grace_ms);
+	s->drain_ms = number(slots, "drain", s->drain_ms);
+	s->auto_rollback = !rollback || strcmp(rollback, "none") == 0 ? ROLLBACK_NONE
+			   : strcmp(rollback, "route") == 0           ? ROLLBACK_ROUTE
+								      : ROLLBACK_RECORD;
+	s->auto_cleanup = cleanup && strcmp(cleanup, "auto") == 0;
+}
+
+/* "name:hash", with a hash that Traefik and Caddy both know. */
+static bool
+is_user(const char *line)
+{
+	const char *colon = strchr(line, ':');
+	size_t bcrypt = colon ? strspn(colon + 1, "./$0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+						  "abcdefghijklmnopqrstuvwxyz")
+			      : 0;
+
+	if (!colon || colon == line || colon[1] != '$' || colon[2] != '2' || bcrypt != 60 ||
+		colon[61])
+		return false;
+	for (const char *c = line; c < colon; c++)
+		if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f)
+			return false;
+	return true;
+}
+
+static void
+decode_users(struct config_reader *r, const struct yaml_node *preview, struct settings *s)
+{
+	const struct yaml_node *at = yaml_get(preview, "basic_auth_file");
+	const char *text = config_file_text(r, r->arena, preview, "basic_auth_file");
+	size_t n = 0, max = 1, line = 1;
+
+	for (const char *c = text; c && *c; c++)
+		max += *c == '\n';
+	const char **users = ARENA_ARRAY(&s->arena, const char *, max);
+	for (; text && *text; line++) {
+		size_t length = strcspn(text, "\r\n");
+		const char *user = arena_strndup(&s->arena, text, length);
+		text += length;
+		text += strspn(text, "\r\n");
+		if (!*user || *user == '#')
+			continue;
+		if (is_user(user))
+			users[n++] = user;
+		else
+			config_refuse(r, at,
+				arena_printf(r->arena, "line %zu is not a user with a bcrypt hash",
+					line),
+				"make the file with `htpasswd -B`");
+	}
+	s->preview.nusers = n;
+	s->preview.users = users;
+}
+
+static void
+decode_preview(struct config_reader *r, const struct yaml_node *preview, struct settings *s)
+{
+	if (preview->kind != YAML_MAP)
+		return;
+	s->preview.noindex = config_true(preview, "noindex");
+	s->preview.nallow = config_texts(&s->arena, preview, "allow", &s->preview.allow);
+	decode_users(r, preview, s);
+}
+
+static void
+decode_pages(struct config_reader *r, const struct yaml_node *pages, struct config *c)
+{
+	if (pages->kind != YAML_MAP || !config_is_given(pages))
+		return;
+	c->pages_listen = config_text(&c->arena, pages, "listen");
+	c->pages_directory = config_file_path(r, &c->arena, pages, "directory");
+	c->settings->pages_url = config_text(&c->settings->arena, pages, "url");
+	if (!c->pages_listen || c->settings->pages_url)
+		return;
+	if (strncmp(c->pages_listen, "unix:", 5) == 0)
+		config_refuse(r, yaml_get(pages, "listen"), "no proxy can be sent to a unix socket",
+			"listen on an address, such as 127.0.0.1:9181");
+	c->settings->pages_url = arena_printf(&c->settings->arena, "http://%s", c->pages_listen);
+}
+
+void
+config_decode_serving(struct config_reader *r, const struct yaml_node *root, struct config *c)
+{
+	decode_probe(r, yaml_get(root, "probe"), c->settings);
+	decode_slots(r, yaml_get(root, "slots"), c->settings);
+	decode_preview(r, yaml_get(root, "preview"), c->settings);
+	decode_pages(r, yaml_get(root, "pages"), c);
+}
