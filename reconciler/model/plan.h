@@ -42,6 +42,7 @@ struct server {
 	const char *container; /* name; NULL for static upstreams */
 	const char *container_id;
 	const char *engine;
+	const char *slot; /* "" where none */
 	const char *health; /* "healthy", "starting", "unhealthy", "none", "ready", "refused", … */
 	enum server_state state;
 	bool routed; /* does it get requests? */
