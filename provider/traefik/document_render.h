@@ -24,12 +24,11 @@ struct ranges {
 	size_t n;
 	struct range *list;
 	size_t size; /* bytes in all */
-	char *tls; /* the text that depends on settings; NULL: none */
+	char *shared, *tls; /* the texts that depend on settings; NULL: none */
 };
 
 /* The snapshot must outlive the ranges, settings need not. */
-void ranges_init(
-	struct ranges *r, const struct snapshot *s, const struct settings_traefik *settings);
+void ranges_init(struct ranges *r, const struct snapshot *s, const struct settings *settings);
 void ranges_finish(struct ranges *r);
 
 /* The same bytes?  Looks into those only that do not lie at the same place. */

@@ -73,7 +73,7 @@ document_adopt(struct traefik *t, struct document *d)
 static void
 adopt(struct traefik *t, struct snapshot *s)
 {
-	struct document *d = document_create(s, &t->settings->traefik, t->serial + 1);
+	struct document *d = document_create(s, t->settings, t->serial + 1);
 
 	snapshot_ref(s);
 	snapshot_unref(t->adopted);

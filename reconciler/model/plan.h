@@ -110,6 +110,7 @@ struct fragment {
 		const char *p;
 		size_t n;
 	} section[FRAGMENT_SECTIONS];
+	unsigned uses; /* a bit for each thing that all fragments share, and that this one names */
 };
 
 struct project_plan {

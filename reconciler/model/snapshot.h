@@ -28,6 +28,7 @@ struct snapshot_chunk {
 	/* The plans' sections joined with ',' (no leading or trailing one; "" where all are empty).
 	 */
 	struct bytes joined[PLAN_OUTPUTS][FRAGMENT_SECTIONS];
+	unsigned uses[PLAN_OUTPUTS]; /* the bits of all its fragments */
 	/* For an output to hang something on; freed with the chunk. */
 	void *extra[PLAN_OUTPUTS];
 	void (*extra_free[PLAN_OUTPUTS])(void *extra);
