@@ -32,7 +32,7 @@ PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json.c json_
 EDGE_SRC := $(filter-out $(PURE_SRC) provider/cli/main.c,\
 	$(wildcard reconciler/*.c reconciler/*/*.c provider/*/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$B/%.o)
-EDGE_OBJ := $(EDGE_SRC:%.c=$B/%.o)
+EDGE_OBJ := $(EDGE_SRC:%.c=$B/%.o) $B/provider/pages/page_builtin.o
 
 # build/waymark is the one built last without sanitizers.
 all: $B/waymark
@@ -51,6 +51,19 @@ $B/edge.a: $(EDGE_OBJ)
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The pages are built in.
+PAGES := 503 410
+$B/provider/pages/page_builtin.c: $(PAGES:%=templates/pages/%.html) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "provider/pages/page_builtin.h"'; for page in $(PAGES); do \
+		echo "const char page_builtin_$$page[] = {"; \
+		od -An -v -tu1 templates/pages/$$page.html | sed 's/  */, /g; s/^, //; s/$$/,/'; \
+		echo "0};"; \
+		echo "const size_t page_builtin_$${page}_size = sizeof(page_builtin_$$page) - 1;"; \
+	done; } > $@
+$B/provider/pages/page_builtin.o: $B/provider/pages/page_builtin.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Unit tests: test_*.c are pure, edge_*.c use the loop and sockets on loopback.
@@ -162,6 +175,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/waymark
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/waymark.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/waymark.service
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/waymark/pages templates/pages/*
 	install -m 0644 README.md docs/registry.md packaging/waymark.yaml schema/*.schema.json \
 		schema/registry.sql $(DESTDIR)$(PREFIX)/share/doc/waymark
 	@[ -e $(DESTDIR)/etc/waymark/waymark.yaml ] || \

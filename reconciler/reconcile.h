@@ -45,6 +45,9 @@ void reconciler_destroy(struct reconciler *r);
 bool reconciler_ready(const struct reconciler *r);
 /* The current snapshot, never NULL. */
 struct snapshot *reconciler_snapshot(const struct reconciler *r);
+/* The route in it that a request for this host (canonical) and path takes; NULL: none. */
+const struct route *reconciler_route(
+	const struct reconciler *r, const char *host, const char *path);
 const struct settings *reconciler_settings(const struct reconciler *r);
 
 size_t reconciler_nsources(const struct reconciler *r);

@@ -1,10 +1,12 @@
-/* cmd_check.c - `waymark check`: what is wrong with the configuration and with the registry. */
+/* cmd_check.c - `waymark check`: what is wrong with the configuration, the pages and the
+ * registry. */
 #include <stdio.h>
 #include <string.h>
 
 #include "provider/cli/cli.h"
 #include "provider/cli/config_keys.h"
 #include "provider/cli/cli_look.h"
+#include "provider/pages/page_files.h"
 #include "reconciler/model/ports.h"
 
 /* Slots that share a port are named up to here, the rest is counted. */
@@ -125,6 +127,22 @@ check_registry(const struct config *c)
 	return !f.bad;
 }
 
+/* Is nothing wrong with them? */
+static bool
+check_pages(const struct config *c)
+{
+	struct page *pages[PAGE_KINDS] = {NULL};
+	struct config_errors errors = {0};
+
+	page_files_read(c->pages_directory, pages, &errors);
+	config_errors_show(&errors, stdout);
+	bool ok = !errors.n;
+	config_errors_finish(&errors);
+	for (size_t i = 0; i < PAGE_KINDS; i++)
+		page_destroy(pages[i]);
+	return ok;
+}
+
 static int
 check(const char *file)
 {
@@ -136,7 +154,8 @@ check(const char *file)
 		return CLI_USAGE;
 
 	config_errors_show(&c->warnings, stdout);
-	bool ok = check_registry(c);
+	bool ok = check_pages(c);
+	ok = check_registry(c) && ok;
 	if (ok && c->path)
 		printf("%s: ok\n", c->path);
 	else if (ok)

@@ -11,6 +11,7 @@
 
 #include "provider/cli/cli.h"
 #include "provider/cli/config.h"
+#include "provider/pages/pages.h"
 #include "provider/status/api.h"
 #include "provider/status/server.h"
 #include "provider/traefik/traefik.h"
@@ -34,6 +35,7 @@ struct program {
 	struct api *api;
 	struct server *server;
 	struct server_routes routes[2];
+	struct pages *pages;
 	uv_signal_t signals[NSIGNALS];
 };
 
@@ -49,6 +51,20 @@ server_config_of(struct program *p, const struct config *c)
 		.nroutes = 2,
 		.routes = p->routes,
 	};
+}
+
+/* What a visitor gets from the pages. */
+static bool
+find_answer(void *arg, const char *host, const char *path, enum route_answer *ret)
+{
+	const struct program *p = arg;
+	const struct route *route = reconciler_route(p->reconciler, host, path);
+
+	/* Before the first look nobody knows which hosts there are. */
+	if (!route && reconciler_ready(p->reconciler))
+		return false;
+	*ret = route ? route->answer : ANSWER_STARTING;
+	return true;
 }
 
 static void
@@ -94,12 +110,14 @@ reload(struct program *p)
 	config_warnings_log(next);
 	reconciler_reload(p->reconciler, next->settings);
 	traefik_reload(p->traefik, next->settings);
+	pages_reload(p->pages, next->pages_listen, next->pages_directory);
 	LOG(LOG_INFO, "configuration read again");
 }
 
 static void
 stop(struct program *p)
 {
+	pages_destroy(p->pages);
 	server_destroy(p->server);
 	api_destroy(p->api);
 	reconciler_destroy(p->reconciler);
@@ -153,6 +171,8 @@ assemble(struct program *p)
 	p->api = api_create(p->reconciler);
 	p->routes[0] = traefik_routes(p->traefik);
 	p->routes[1] = api_routes(p->api);
+	p->pages = pages_create(
+		&(struct pages_config){.loop = &p->loop, .find = find_answer, .arg = p});
 	watch_signals(p);
 }
 
@@ -166,6 +186,7 @@ start(struct program *p, struct err *reterr)
 		return -reterr->code;
 	for (size_t i = 0; server_address(p->server, i); i++)
 		LOG(LOG_INFO, "listening", LOG_S("address", server_address(p->server, i)));
+	pages_reload(p->pages, p->config->pages_listen, p->config->pages_directory);
 	return reconciler_start(p->reconciler, reterr);
 }
 

@@ -191,17 +191,6 @@ get_health(void *arg, struct server_request *rq)
 }
 
 static void
-add_html(struct buf *b, const char *text)
-{
-	for (; *text; text++) {
-		if (strchr("<>&\"'", *text))
-			buf_addf(b, "&#%d;", *text);
-		else
-			buf_add(b, text, 1);
-	}
-}
-
-static void
 count_problem(void *arg, const struct problem *p)
 {
 	size_t *n = arg;
@@ -225,13 +214,13 @@ add_state(struct buf *b, const struct reconciler *r)
 		struct source_info info;
 		reconciler_source(r, i, &info);
 		buf_adds(b, "<li>Source ");
-		add_html(b, info.name);
+		buf_html(b, info.name);
 		buf_addf(b, ": %s, %zu objects. ",
 			info.status == SOURCE_READY ? "ready"
 			: info.status == SOURCE_NEW ? "never seen"
 						    : "stale",
 			info.objects);
-		add_html(b, info.error);
+		buf_html(b, info.error);
 		buf_adds(b, "</li>\n");
 	}
 	buf_adds(b, "</ul>\n");

@@ -173,6 +173,7 @@ api_render_route(struct buf *b, const struct route *r, uint64_t revision,
 	api_member_text(b, "slot", r->slot);
 	api_member_text(b, "branch", r->branch);
 	api_member_text(b, "service", r->service);
+	api_member_text(b, "answer", route_answer_text(r->answer));
 	api_member_bool(b, "held", r->held);
 	api_member_number(b, "revision", revision);
 	api_member(b, "servers");

@@ -2,11 +2,17 @@
 #include "provider/status/server_inside.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "provider/status/access_check.h"
 #include "reconciler/base/buf.h"
+
+/* What is read of the body of a request that is replied to anyway.  A proxy makes a 502 of a reply
+ * that comes with a reset while it still writes, as Traefik does with every second upload of 200 kB
+ * to whom does not read it; reading 1 MiB costs under a millisecond. */
+#define BODY_MAX (16 * 1024 * 1024)
 
 /* ── Replies ───────────────────────────────────────────────────────────────────────────────── */
 
@@ -25,6 +31,9 @@ server_header(const struct server_request *rq, const char *name)
 enum MHD_Result
 server_reply(struct server_request *rq, unsigned status, struct MHD_Response *response)
 {
+	/* However the body's end was told: what comes after it could be meant otherwise. */
+	if (rq->body)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	return MHD_queue_response(rq->mhd, status, response);
 }
 
@@ -126,6 +135,8 @@ request_is_allowed(struct server_request *rq, enum MHD_Result *ret)
 struct framing {
 	unsigned length, encoding, host;
 	bool body, name;
+	bool chunked; /* the encoding is that one */
+	bool large; /* more than is read */
 };
 
 static enum MHD_Result
@@ -138,9 +149,11 @@ framing_note(void *arg, enum MHD_ValueKind kind, const char *name, const char *v
 	if (!strcasecmp(name, "Content-Length")) {
 		f->length++;
 		f->body |= !value || strcmp(value, "0");
+		f->large |= value && strtoull(value, NULL, 10) > BODY_MAX;
 	} else if (!strcasecmp(name, "Transfer-Encoding")) {
 		f->encoding++;
 		f->body = true;
+		f->chunked = value && !strcasecmp(value, "chunked");
 	} else if (!strcasecmp(name, "Host")) {
 		f->host++;
 	}
@@ -150,41 +163,29 @@ framing_note(void *arg, enum MHD_ValueKind kind, const char *name, const char *v
 /* What makes a request one that is not even looked at; NULL where nothing does.  libmicrohttpd
  * 0.9.75 takes all of these (reliability, D1). */
 static const char *
-request_refusal(struct server_request *rq)
+request_refusal(const struct server_request *rq, const struct framing *f)
 {
-	struct framing f = {0};
-	MHD_get_connection_values(rq->mhd, MHD_HEADER_KIND, framing_note, &f);
+	bool open = rq->connection->listener->server->open;
 	if (rq->cut)
 		return "a path with %00";
-	if (f.name)
+	if (f->name)
 		return "a blank in the name of a header";
-	if (f.length > 1 || f.encoding > 1 || (f.length && f.encoding))
+	if (f->length > 1 || f->encoding > 1 || (f->length && f->encoding) ||
+		(open && f->encoding && !f->chunked))
 		return "the length of the request is not clear";
-	if (f.host > 1)
+	if (f->host > 1)
 		return "more than one Host";
-	if (f.body)
+	if (f->body && !open)
 		return "a request with a body";
 	return NULL;
 }
 
-/* The header of a request is complete.  A reply now also ends the connection, for libmicrohttpd
- * then reads nothing more from it. */
 static enum MHD_Result
-request_begin(struct server_request *rq, const char *path, const char *method)
+reply_not_allowed(struct server_request *rq)
 {
-	rq->seen = true;
-	rq->path = path;
-	rq->head = !strcmp(method, MHD_HTTP_METHOD_HEAD);
-	rq->connection->state = CONNECTION_REPLIES;
-	rq->connection->since_ms = server_now_ms();
-
-	if (!rq->head && strcmp(method, MHD_HTTP_METHOD_GET)) {
-		struct MHD_Response *r = error_create("there is nothing but GET and HEAD");
-		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-		return reply_and_release(rq, MHD_HTTP_METHOD_NOT_ALLOWED, r);
-	}
-	const char *refusal = request_refusal(rq);
-	return refusal ? server_reply_error(rq, MHD_HTTP_BAD_REQUEST, refusal) : MHD_YES;
+	struct MHD_Response *r = error_create("there is nothing but GET and HEAD");
+	MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	return reply_and_release(rq, MHD_HTTP_METHOD_NOT_ALLOWED, r);
 }
 
 static bool
@@ -192,8 +193,9 @@ request_route(struct server_request *rq, const struct server *s)
 {
 	for (size_t i = 0; i < s->nroutes; i++) {
 		for (size_t k = 0; k < s->routes[i].n; k++) {
-			if (!strcmp(s->routes[i].list[k].path, rq->path)) {
-				rq->route = &s->routes[i].list[k];
+			const struct server_route *route = &s->routes[i].list[k];
+			if (!route->path || !strcmp(route->path, rq->path)) {
+				rq->route = route;
 				rq->arg = s->routes[i].arg;
 				return true;
 			}
@@ -202,25 +204,65 @@ request_route(struct server_request *rq, const struct server *s)
 	return false;
 }
 
-enum MHD_Result
-request_handle(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
-	const char *version, const char *body, size_t *nbody, void **request)
+static enum MHD_Result
+request_answer(struct server_request *rq)
 {
-	struct server_listener *l = arg;
-	struct server_request *rq = *request;
 	enum MHD_Result r;
-	(void)mhd;
-	(void)version;
-	(void)body;
-	(void)nbody;
-
-	if (!rq->seen)
-		return request_begin(rq, url, method);
-	if (!rq->route && !request_route(rq, l->server))
+	if (!rq->route && !request_route(rq, rq->connection->listener->server))
 		return server_reply_error(rq, MHD_HTTP_NOT_FOUND, "no such page");
 	/* Each time: a reload may have taken the token of a held request away. */
 	if (!request_is_allowed(rq, &r))
 		return r;
 	rq->time_over = rq->held && server_now_ms() >= rq->until_ms;
 	return rq->route->handle(rq->arg, rq);
+}
+
+/* The header of a request is complete.  A reply now also ends the connection, for libmicrohttpd
+ * then reads nothing more from it. */
+static enum MHD_Result
+request_begin(struct server_request *rq, const char *path, const char *method)
+{
+	struct framing f = {0};
+	rq->seen = true;
+	rq->path = path;
+	rq->head = !strcmp(method, MHD_HTTP_METHOD_HEAD);
+	rq->connection->state = CONNECTION_REPLIES;
+	rq->connection->since_ms = server_now_ms();
+
+	if (!rq->head && strcmp(method, MHD_HTTP_METHOD_GET) &&
+		!rq->connection->listener->server->open)
+		return reply_not_allowed(rq);
+	MHD_get_connection_values(rq->mhd, MHD_HEADER_KIND, framing_note, &f);
+	const char *refusal = request_refusal(rq, &f);
+	if (refusal)
+		return server_reply_error(rq, MHD_HTTP_BAD_REQUEST, refusal);
+	rq->body = f.body;
+	/* Nothing of a body that is too large is read, nor one that waits for us to want it. */
+	if (f.large || (f.body && server_header(rq, "Expect")))
+		return request_answer(rq);
+	return MHD_YES;
+}
+
+/* A part of its body.  More than is read ends the connection. */
+static enum MHD_Result
+request_drop(struct server_request *rq, size_t *n)
+{
+	rq->dropped += *n;
+	*n = 0;
+	return rq->dropped > BODY_MAX ? MHD_NO : MHD_YES;
+}
+
+enum MHD_Result
+request_handle(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
+	const char *version, const char *body, size_t *nbody, void **request)
+{
+	struct server_request *rq = *request;
+	(void)arg;
+	(void)mhd;
+	(void)version;
+	(void)body;
+
+	if (!rq->seen)
+		return request_begin(rq, url, method);
+	return *nbody ? request_drop(rq, nbody) : request_answer(rq);
 }

@@ -18,12 +18,15 @@
 /* Holds a request's header and, while it is replied to, the list of a document's byte ranges
  * (DOCUMENT_RANGES_MAX of document.h). */
 #define CONNECTION_MEMORY (64 * 1024)
-/* Without a byte; for the whole header of a request; for the whole of a reply. */
-#define IDLE_S 15
-#define REQUEST_MS 15000
-#define REQUEST_CROWDED_MS 2000 /* the first one, where places are scarce */
-#define REPLY_MS 60000
+#define CROWDED_MS                                                                                 \
+	2000 /* for a first request where places are scarce, for strangers for anything */
 #define SWEEP_MS 1000
+
+/* Without a byte; for the whole header of a request; from there to the end of the reply. */
+static const struct patience {
+	unsigned idle_s;
+	uint64_t request_ms, reply_ms;
+} for_clients = {15, 15000, 60000}, for_strangers = {10, 10000, 30000};
 
 uint64_t
 server_now_ms(void)
@@ -178,20 +181,25 @@ on_completed(
 
 /* ── Connections ───────────────────────────────────────────────────────────────────────────── */
 
+static const struct patience *
+patience_of(const struct server *s)
+{
+	return s->open ? &for_strangers : &for_clients;
+}
+
 /* libmicrohttpd's own time-out starts anew with every byte; this one does not. */
 static bool
 connection_is_late(const struct server_connection *c, bool crowded, uint64_t now)
 {
-	switch (c->state) {
-	case CONNECTION_WAITS:
-		return now - c->since_ms >
-		       (crowded && !c->served ? REQUEST_CROWDED_MS : REQUEST_MS);
-	case CONNECTION_REPLIES:
-		return now - c->since_ms > REPLY_MS;
-	case CONNECTION_HELD:
-		break;
-	}
-	return false;
+	const struct server *s = c->listener->server;
+	const struct patience *patience = patience_of(s);
+	bool waits = c->state == CONNECTION_WAITS;
+
+	if (c->state == CONNECTION_HELD)
+		return false;
+	if (crowded && (s->open || (waits && !c->served)))
+		return now - c->since_ms > CROWDED_MS;
+	return now - c->since_ms > (waits ? patience->request_ms : patience->reply_ms);
 }
 
 static void
@@ -299,14 +307,23 @@ on_mhd_log(void *arg, const char *fmt, va_list ap)
 	LOG(LOG_DEBUG, "http", LOG_S("listen", l->listen), LOG_S("says", &text[0]));
 }
 
-/* Clients never take more than half of the descriptors: sources and state need some, too. */
+/* Clients never take more than half of the descriptors, and strangers a quarter: sources and state
+ * need some, too. */
 static unsigned
-connections_max(void)
+connections_max(const struct server *s)
 {
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur / 2 > CONNECTIONS_MAX)
+	rlim_t part = s->open ? 4 : 2;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur / part > CONNECTIONS_MAX)
 		return CONNECTIONS_MAX;
-	return (unsigned)(r.rlim_cur / 2);
+	return (unsigned)(r.rlim_cur / part);
+}
+
+/* From one address; 0: any number.  Proxies bring all strangers from theirs. */
+static unsigned
+connections_per_ip_max(const struct server_listener *l)
+{
+	return l->socket.local || l->server->open ? 0 : CONNECTIONS_PER_IP_MAX;
 }
 
 static struct MHD_Daemon *
@@ -318,9 +335,9 @@ daemon_start(struct server_listener *l)
 		l, MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, l, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)l->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		l->socket.local ? 0u : (unsigned)CONNECTIONS_PER_IP_MAX,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+		connections_per_ip_max(l), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+		patience_of(l->server)->idle_s, MHD_OPTION_END);
 }
 
 static void
@@ -381,7 +398,7 @@ listener_open(struct server *s, const char *listen, bool tokens, struct err *ret
 	struct listen_address a;
 	if (listen_parse(listen, &a, reterr) < 0)
 		return NULL;
-	if (!a.local && !tokens) {
+	if (!a.local && !tokens && !s->open) {
 		err_set(reterr, EACCES,
 			"whoever reaches this address could read every route; configure `tokens` "
 			"(name, role, sha256), or listen on 127.0.0.1 or a unix socket");
@@ -393,7 +410,7 @@ listener_open(struct server *s, const char *listen, bool tokens, struct err *ret
 	l->listen = xstrdup(listen);
 	if (listen_open(&a, &l->socket, reterr) < 0)
 		goto failed;
-	l->connections_max = connections_max();
+	l->connections_max = connections_max(s);
 	l->daemon = daemon_start(l);
 	if (!l->daemon) {
 		err_set(reterr, EIO, "libmicrohttpd does not start");
@@ -447,7 +464,7 @@ config_lists(const struct server_config *cfg, const char *listen)
 static int
 listeners_check(const struct server *s, const struct server_config *cfg, struct err *reterr)
 {
-	for (size_t i = 0; i < cfg->nlisten && !cfg->ntokens; i++) {
+	for (size_t i = 0; i < cfg->nlisten && !cfg->ntokens && !s->open; i++) {
 		const struct server_listener *l = listener_find(s, cfg->listen[i]);
 		if (l && !l->socket.local)
 			return err_set(
@@ -495,6 +512,7 @@ server_create(const struct server_config *cfg, struct err *reterr)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 	s->loop = cfg->loop;
+	s->open = cfg->open;
 	s->routes = cfg->routes;
 	s->nroutes = cfg->nroutes;
 	uv_timer_init(s->loop, &s->hold_timer);

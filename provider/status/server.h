@@ -5,6 +5,9 @@
  * when it names the machine by an address or as localhost (a web page that has its own name point
  * here does not); everywhere else a token with the route's role is needed.
  *
+ * A server may be open instead, for visitors of any name: every method, no token, and bodies are
+ * read and dropped, so that who sends one gets a reply and no reset.
+ *
  * A handler replies at once or holds the request in a queue; it is called again when the queue is
  * woken or the time is over.  One thread: everything is called on the loop.
  */
@@ -50,6 +53,8 @@ struct server_request {
 	const struct server_route *route;
 	void *arg;
 	bool seen, cut;
+	bool body; /* has one: nothing that follows it on its connection is read */
+	size_t dropped; /* octets of it */
 	bool queued; /* held now: in a queue, and in the server's list */
 	uint64_t until_ms;
 	LIST_ENTRY(server_request) in_queue, in_server;
@@ -62,7 +67,7 @@ enum server_role { SERVER_FOR_ALL, SERVER_FOR_VIEWERS, SERVER_FOR_PROVIDERS };
 
 /* A handler calls exactly one of server_reply*, server_hold and returns what that returned. */
 struct server_route {
-	const char *path;
+	const char *path; /* NULL: every one */
 	enum server_role role;
 	enum MHD_Result (*handle)(void *arg, struct server_request *rq);
 };
@@ -75,6 +80,7 @@ struct server_routes {
 
 struct server_config {
 	uv_loop_t *loop;
+	bool open;
 	size_t nlisten;
 	const char *const *listen; /* "127.0.0.1:9180", "[::1]:9180", "unix:/run/x.sock" */
 	size_t ntokens;
@@ -83,10 +89,11 @@ struct server_config {
 	const struct server_routes *routes; /* the lists must outlive the server */
 };
 
-/* NULL where it cannot listen, or must not: an address that is not loopback needs tokens. */
+/* NULL where it cannot listen, or must not: an address that is not loopback needs tokens, but for
+ * an open server. */
 struct server *server_create(const struct server_config *cfg, struct err *reterr);
 
-/* Other addresses and tokens; loop and routes stay.  On failure everything is as it was. */
+/* Other addresses and tokens; the rest stays.  On failure everything is as it was. */
 int server_reload(struct server *s, const struct server_config *cfg, struct err *reterr);
 
 /* Ends every connection; its handles close on the loop, which the caller runs until it is empty. */

@@ -24,6 +24,7 @@ struct server_listener {
 /* What all of them share. */
 struct server {
 	uv_loop_t *loop;
+	bool open;
 	const struct server_routes *routes;
 	size_t nroutes;
 	size_t ntokens;

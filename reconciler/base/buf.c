@@ -96,6 +96,17 @@ buf_json(struct buf *b, const char *s)
 }
 
 void
+buf_html(struct buf *b, const char *s)
+{
+	for (; *s; s++) {
+		if (strchr("<>&\"'", *s))
+			buf_addf(b, "&#%d;", *s);
+		else
+			buf_add(b, s, 1);
+	}
+}
+
+void
 buf_reset(struct buf *b)
 {
 	b->n = 0;

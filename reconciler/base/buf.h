@@ -1,4 +1,4 @@
-/* buf.h - a byte string that grows, and JSON printed into it.  Pure. */
+/* buf.h - a byte string that grows, and JSON and HTML printed into it.  Pure. */
 #ifndef RECONCILER_BASE_BUF_H
 #define RECONCILER_BASE_BUF_H
 
@@ -19,6 +19,9 @@ void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf,
  * surrogate pairs (go-yaml/yaml#279); bytes that are not UTF-8 become U+FFFD; control characters,
  * DEL to U+009F, U+2028, U+2029 and U+FEFF become \u escapes. */
 void buf_json(struct buf *b, const char *s);
+
+/* Text of HTML, or the value of an attribute in quotes. */
+void buf_html(struct buf *b, const char *s);
 
 /* Empties it; the memory stays. */
 void buf_reset(struct buf *b);

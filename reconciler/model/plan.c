@@ -58,6 +58,40 @@ project_plan_unref(const struct project_plan *p)
 	return NULL;
 }
 
+/* The first route of a host, or where it would stand. */
+static size_t
+first_of_host(const struct project_plan *p, const char *host)
+{
+	size_t low = 0, high = p->nroutes;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (strcmp(p->routes[mid].host, host) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool
+path_is_under(const char *path, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	return strncmp(path, prefix, n) == 0 && (!n || path[n] == '/' || !path[n]);
+}
+
+const struct route *
+project_plan_route(const struct project_plan *p, const char *host, const char *path)
+{
+	for (size_t i = first_of_host(p, host); i < p->nroutes; i++) {
+		if (strcmp(p->routes[i].host, host))
+			break;
+		if (path_is_under(path, p->routes[i].path))
+			return &p->routes[i];
+	}
+	return NULL;
+}
+
 static bool
 server_equal(const struct server *a, const struct server *b)
 {

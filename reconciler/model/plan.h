@@ -135,6 +135,11 @@ const char *route_answer_text(enum route_answer answer);
 struct project_plan *project_plan_ref(const struct project_plan *p);
 struct project_plan *project_plan_unref(const struct project_plan *p);
 
+/* The route that a request for this host (canonical) and path takes: the one with the longest path
+ * that the request's starts with, whole segments counted; NULL: none. */
+const struct route *project_plan_route(
+	const struct project_plan *p, const char *host, const char *path);
+
 /* Do both say the same?  (Their revisions do not count.) */
 bool project_plan_equal(const struct project_plan *a, const struct project_plan *b);
 
