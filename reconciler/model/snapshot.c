@@ -76,9 +76,12 @@ chunk_create(struct project_plan *const *plans, size_t n)
 		c->nroutes += plans[i]->nroutes;
 		c->nproblems += plans[i]->nproblems;
 	}
-	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
+	for (size_t o = 0; o < PLAN_OUTPUTS; o++) {
 		for (size_t s = 0; s < FRAGMENT_SECTIONS; s++)
 			c->joined[o][s] = join_section(c, o, s);
+		for (size_t i = 0; i < n; i++)
+			c->digest[o] += plans[i]->fragment[o].digest;
+	}
 	return c;
 }
 
