@@ -56,6 +56,22 @@ CREATE TABLE IF NOT EXISTS waymark.environment (
 		CONSTRAINT environment_health_path_is_a_path
 		CHECK (health_path ~ '^/([A-Za-z0-9._~-]+/)*[A-Za-z0-9._~-]*$'
 			AND health_path !~ '/\.\.?(/|$)' AND length(health_path) <= 255),
+	health_interval interval
+		CONSTRAINT environment_health_interval_is_100ms_to_1h
+		CHECK (extract(epoch FROM health_interval) BETWEEN 0.1 AND 3600),
+	health_timeout interval
+		CONSTRAINT environment_health_timeout_is_10ms_to_1m
+		CHECK (extract(epoch FROM health_timeout) BETWEEN 0.01 AND 60),
+	health_rise integer
+		CONSTRAINT environment_health_rise_is_at_most_100 CHECK (health_rise BETWEEN 1 AND 100),
+	health_fall integer
+		CONSTRAINT environment_health_fall_is_at_most_100 CHECK (health_fall BETWEEN 1 AND 100),
+	sticky boolean NOT NULL DEFAULT false,
+	middlewares text[] NOT NULL DEFAULT '{}'
+		CONSTRAINT environment_middlewares_have_providers
+		CHECK (cardinality(middlewares) = 0 OR (array_ndims(middlewares) = 1
+			AND cardinality(middlewares) <= 16 AND array_to_string(middlewares, '|', '?')
+			~ '^(?!.*\|$)((?=[^|]{1,128}(\||$))[A-Za-z0-9_.-]+@[a-z]+(\||$))+$')),
 	slots boolean NOT NULL DEFAULT false,
 	expires interval
 		CONSTRAINT environment_expires_is_at_most_ten_years
@@ -73,6 +89,36 @@ COMMENT ON COLUMN waymark.environment.expires IS 'How long a preview lives';
 COMMENT ON COLUMN waymark.environment.active IS
 	'The slot that counts, blue or green; NULL: the one whose state is active';
 
+-- Tables of before there were these.
+ALTER TABLE waymark.environment
+	ADD COLUMN IF NOT EXISTS health_interval interval
+		CONSTRAINT environment_health_interval_is_100ms_to_1h
+		CHECK (extract(epoch FROM health_interval) BETWEEN 0.1 AND 3600),
+	ADD COLUMN IF NOT EXISTS health_timeout interval
+		CONSTRAINT environment_health_timeout_is_10ms_to_1m
+		CHECK (extract(epoch FROM health_timeout) BETWEEN 0.01 AND 60),
+	ADD COLUMN IF NOT EXISTS health_rise integer
+		CONSTRAINT environment_health_rise_is_at_most_100 CHECK (health_rise BETWEEN 1 AND 100),
+	ADD COLUMN IF NOT EXISTS health_fall integer
+		CONSTRAINT environment_health_fall_is_at_most_100 CHECK (health_fall BETWEEN 1 AND 100),
+	ADD COLUMN IF NOT EXISTS sticky boolean NOT NULL DEFAULT false,
+	ADD COLUMN IF NOT EXISTS middlewares text[] NOT NULL DEFAULT '{}'
+		CONSTRAINT environment_middlewares_have_providers
+		CHECK (cardinality(middlewares) = 0 OR (array_ndims(middlewares) = 1
+			AND cardinality(middlewares) <= 16 AND array_to_string(middlewares, '|', '?')
+			~ '^(?!.*\|$)((?=[^|]{1,128}(\||$))[A-Za-z0-9_.-]+@[a-z]+(\||$))+$'));
+COMMENT ON COLUMN waymark.environment.health_interval IS
+	'How often its containers are asked; NULL: probe.interval';
+COMMENT ON COLUMN waymark.environment.health_timeout IS
+	'How long an answer may take; NULL: probe.timeout';
+COMMENT ON COLUMN waymark.environment.health_rise IS
+	'Answers in a row until a container is ready; NULL: probe.rise';
+COMMENT ON COLUMN waymark.environment.health_fall IS
+	'Failures in a row until it is not ready any more; NULL: probe.fall';
+COMMENT ON COLUMN waymark.environment.sticky IS 'A visitor stays with one server';
+COMMENT ON COLUMN waymark.environment.middlewares IS
+	'The proxy''s own, in this order, each with its provider: headers@file';
+
 CREATE TABLE IF NOT EXISTS waymark.slot (
 	project text NOT NULL,
 	environment text NOT NULL,
@@ -89,6 +135,8 @@ CREATE TABLE IF NOT EXISTS waymark.slot (
 	until timestamptz
 		CONSTRAINT slot_until_is_from_1970_on
 		CHECK (until >= '1970-01-01 00:00:00+00' AND until < '9999-12-31 00:00:00+00'),
+	weight integer
+		CONSTRAINT slot_weight_is_at_most_1000 CHECK (weight BETWEEN 0 AND 1000),
 	container text
 		CONSTRAINT slot_container_is_a_name
 		CHECK (container ~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' AND length(container) <= 255),
@@ -109,9 +157,13 @@ COMMENT ON COLUMN waymark.slot.until IS
 	'When a grace period or a reservation ends; NULL: a grace period slots.grace after since, or never';
 COMMENT ON COLUMN waymark.slot.container IS 'The container''s name; NULL: any of this slot';
 
--- Tables of before there were reservations.
+-- Tables of before there were reservations and weights.
 ALTER TABLE waymark.slot ADD COLUMN IF NOT EXISTS id text
 	CONSTRAINT slot_id_is_128_bits CHECK (id ~ '^[0-9a-f]{32}$');
+ALTER TABLE waymark.slot ADD COLUMN IF NOT EXISTS weight integer
+	CONSTRAINT slot_weight_is_at_most_1000 CHECK (weight BETWEEN 0 AND 1000);
+COMMENT ON COLUMN waymark.slot.weight IS
+	'Its share of the requests; where no slot of the environment has any, the active one gets all';
 COMMENT ON COLUMN waymark.slot.id IS 'A reservation''s, by which `slot promote --id` knows it';
 DO $$
 BEGIN
@@ -158,14 +210,24 @@ SELECT p.name, jsonb_strip_nulls(jsonb_build_object(
 			SELECT jsonb_object_agg(e.name, jsonb_build_object(
 				'port', e.port,
 				'base_port', e.base_port,
-				'health', CASE WHEN e.health_path IS NOT NULL
-					THEN jsonb_build_object('path', e.health_path) END,
+				'health', CASE WHEN num_nonnulls(e.health_path, e.health_interval,
+						e.health_timeout, e.health_rise, e.health_fall) > 0
+					THEN jsonb_build_object('path', e.health_path,
+						'interval', round(extract(epoch FROM e.health_interval)
+							* 1000)::bigint || 'ms',
+						'timeout', round(extract(epoch FROM e.health_timeout)
+							* 1000)::bigint || 'ms',
+						'rise', e.health_rise,
+						'fall', e.health_fall) END,
 				'slots', e.slots,
+				'sticky', nullif(e.sticky, false),
+				'middlewares', nullif(to_jsonb(e.middlewares), '[]'),
 				'expires', round(extract(epoch FROM e.expires) * 1000)::bigint || 'ms'))
 			FROM waymark.environment e WHERE e.project = p.name)),
 	'slots', (
 		SELECT jsonb_object_agg(e.name, jsonb_build_object(
 			'active', e.active,
+			'weights', s.weights,
 			'slots', coalesce(s.slots, '{}')))
 		FROM waymark.environment e
 		LEFT JOIN LATERAL (
@@ -177,7 +239,8 @@ SELECT p.name, jsonb_strip_nulls(jsonb_build_object(
 				'until', to_char(s.until AT TIME ZONE 'UTC',
 					'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
 				'id', s.id,
-				'container', s.container)) AS slots
+				'container', s.container)) AS slots,
+				jsonb_object_agg(s.name, s.weight) FILTER (WHERE s.weight > 0) AS weights
 			FROM waymark.slot s
 			WHERE s.project = p.name AND s.environment = e.name) AS s ON true
 		WHERE e.project = p.name AND (e.active IS NOT NULL OR s.slots IS NOT NULL))))

@@ -57,7 +57,7 @@ on_publish(struct output *o, struct snapshot *s)
 
 	if (l->over)
 		return;
-	ranges_init(&ranges, s, &l->settings->traefik);
+	ranges_init(&ranges, s, l->settings);
 	char *text = ranges_flatten(&ranges);
 	puts(text);
 	free(text);

@@ -149,9 +149,9 @@ static void
 check_outputs(struct config_reader *r, const struct settings *s)
 {
 	struct err e;
-	if (traefik_check_settings(&s->traefik, &e) < 0)
-		config_errors_add(r->errors, r->file, 0, "traefik", e.text,
-			"use names of letters, digits, '-', '_' and '.'");
+	if (traefik_check_settings(s, &e) < 0)
+		config_errors_add(r->errors, r->file, 0, "", e.text,
+			"use what Traefik takes: names of letters, digits, '-', '_' and '.'");
 }
 
 struct config *

@@ -81,6 +81,9 @@ decode_users(struct config_reader *r, const struct yaml_node *preview, struct se
 					line),
 				"make the file with `htpasswd -B`");
 	}
+	if (text && !n)
+		config_refuse(r, at, "no user is in it, so nobody could get in",
+			"make the file with `htpasswd -B`, or take the key away");
 	s->preview.nusers = n;
 	s->preview.users = users;
 }

@@ -49,7 +49,7 @@ document_unref(struct document *d)
 }
 
 struct document *
-document_create(struct snapshot *s, const struct settings_traefik *settings, uint64_t serial)
+document_create(struct snapshot *s, const struct settings *settings, uint64_t serial)
 {
 	struct document *d = xcalloc(1, sizeof(*d));
 	d->refs = 1;

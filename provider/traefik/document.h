@@ -24,7 +24,7 @@ struct document;
 
 /* Takes a reference to the snapshot. */
 struct document *document_create(
-	struct snapshot *s, const struct settings_traefik *settings, uint64_t serial);
+	struct snapshot *s, const struct settings *settings, uint64_t serial);
 /* The owner's end of it. */
 void document_destroy(struct document *d);
 

@@ -11,8 +11,8 @@
 #include "reconciler/base/arena.h"
 #include "reconciler/base/buf.h"
 
-#define REDIRECT_MIDDLEWARE                                                                        \
-	"\"" TRAEFIK_REDIRECT "\":{\"redirectScheme\":{\"scheme\":\"https\",\"permanent\":true}}"
+/* A literal is no longer than a block of a compressed reply bears. */
+#define LITERAL_MAX 0xffff
 
 /* One that Traefik takes, and that would do no harm if a router named it. */
 #define MARK_FORMAT                                                                                \
@@ -37,27 +37,96 @@ add(struct ranges *r, const char *p, size_t n, struct snapshot_chunk *c, int sec
 static void
 add_literal(struct ranges *r, const char *text)
 {
-	add(r, text, strlen(text), NULL, 0);
+	for (size_t n = strlen(text); n;) {
+		size_t part = n < LITERAL_MAX ? n : LITERAL_MAX;
+		add(r, text, part, NULL, 0);
+		text += part;
+		n -= part;
+	}
 }
 
-/* All fragments of a snapshot come from the same settings, so the first router speaks for all. */
-static bool
-wants_redirect(const struct snapshot *s)
+static void
+add_list(struct buf *b, size_t n, const char *const *items)
 {
-	static const char name[] = "\"" TRAEFIK_REDIRECT "\"";
-	for (size_t i = 0; i < s->nchunks; i++) {
-		const struct snapshot_chunk *c = s->chunks[i];
-		if (!c->joined[TRAEFIK_OUTPUT][TRAEFIK_ROUTERS].n)
-			continue;
-		for (size_t k = 0; k < c->n; k++) {
-			const struct fragment *f = &c->plan[k]->fragment[TRAEFIK_OUTPUT];
-			size_t n = f->section[TRAEFIK_ROUTERS].n;
-			if (n)
-				return memmem(f->section[TRAEFIK_ROUTERS].p, n, name,
-					       strlen(name)) != NULL;
-		}
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(b, i ? "," : "[");
+		buf_json(b, items[i]);
 	}
-	return false;
+	buf_adds(b, "]");
+}
+
+/* Fragments made before the settings changed may stand beside the new ones for a while, and name
+ * what these do not have any more: Traefik would take a route away for that. */
+static void
+add_nothing(struct buf *b)
+{
+	buf_adds(b, "{\"ipAllowList\":{\"sourceRange\":[\"0.0.0.0/0\",\"::/0\"]}}");
+}
+
+static void
+add_redirect(struct buf *b, const struct settings *s)
+{
+	(void)s;
+	buf_adds(b, "{\"redirectScheme\":{\"scheme\":\"https\",\"permanent\":true}}");
+}
+
+static void
+add_allow(struct buf *b, const struct settings *s)
+{
+	if (!s->preview.nallow) {
+		add_nothing(b);
+		return;
+	}
+	buf_adds(b, "{\"ipAllowList\":{\"sourceRange\":");
+	add_list(b, s->preview.nallow, s->preview.allow);
+	buf_adds(b, "}}");
+}
+
+/* The password is for Traefik, not for what stands behind it. */
+static void
+add_auth(struct buf *b, const struct settings *s)
+{
+	if (!s->preview.nusers) {
+		add_nothing(b);
+		return;
+	}
+	buf_adds(b, "{\"basicAuth\":{\"users\":");
+	add_list(b, s->preview.nusers, s->preview.users);
+	buf_adds(b, ",\"removeHeader\":true}}");
+}
+
+static void
+add_noindex(struct buf *b, const struct settings *s)
+{
+	if (!s->preview.noindex)
+		add_nothing(b);
+	else
+		buf_adds(b, "{\"headers\":{\"customResponseHeaders\":"
+			    "{\"X-Robots-Tag\":\"noindex\"}}}");
+}
+
+/* Those that some fragment names; NULL: none. */
+static char *
+shared_text(const struct snapshot *s, const struct settings *settings)
+{
+	static void (*const body[TRAEFIK_SHARED_COUNT])(struct buf *, const struct settings *) = {
+		[TRAEFIK_REDIRECT] = add_redirect,
+		[TRAEFIK_PREVIEW_ALLOW] = add_allow,
+		[TRAEFIK_PREVIEW_AUTH] = add_auth,
+		[TRAEFIK_PREVIEW_NOINDEX] = add_noindex,
+	};
+	struct buf b = {0};
+	unsigned uses = 0;
+
+	for (size_t i = 0; i < s->nchunks; i++)
+		uses |= s->chunks[i]->uses[TRAEFIK_OUTPUT];
+	for (unsigned m = 0; m < TRAEFIK_SHARED_COUNT; m++) {
+		if (!(uses & 1u << m))
+			continue;
+		buf_addf(&b, "%s\"%s\":", b.n ? "," : "", traefik_shared_name[m]);
+		body[m](&b, settings);
+	}
+	return b.n ? buf_steal(&b, NULL) : NULL;
 }
 
 /* Before each member of a section: the section's name before the first, a comma where one is due.
@@ -138,7 +207,7 @@ digest_make(const struct ranges *r, const struct snapshot *s)
 	sha256_update(&c, sizeof(sum), (const uint8_t *)&sum);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct range *x = &r->list[i];
-		if (!x->chunk && x->p != r->marker && strcmp(x->p, ",") != 0)
+		if (!x->chunk && x->p != r->marker && !(x->n == 1 && *x->p == ','))
 			sha256_update(&c, x->n, (const uint8_t *)x->p);
 	}
 	sha256_digest(&c, sizeof(digest), digest);
@@ -147,12 +216,14 @@ digest_make(const struct ranges *r, const struct snapshot *s)
 }
 
 void
-ranges_init(struct ranges *r, const struct snapshot *s, const struct settings_traefik *settings)
+ranges_init(struct ranges *r, const struct snapshot *s, const struct settings *settings)
 {
+	*r = (struct ranges){
+		.shared = shared_text(s, settings), .tls = tls_text(&settings->traefik)};
 	/* A chunk and a comma for each section, and less than this for what is around them. */
 	size_t most = s->nchunks * FRAGMENT_SECTIONS * 2 + 32;
-	*r = (struct ranges){.tls = tls_text(settings)};
-	if (settings->api) {
+	most += ((r->shared ? strlen(r->shared) : 0) + (r->tls ? strlen(r->tls) : 0)) / LITERAL_MAX;
+	if (settings->traefik.api) {
 		r->marker = xmalloc(MARK_SIZE);
 		ranges_set_mark(r, 0);
 	}
@@ -163,8 +234,8 @@ ranges_init(struct ranges *r, const struct snapshot *s, const struct settings_tr
 	bool any = false;
 	add_literal(r, "\"http\":{");
 	for (int i = 0; i < FRAGMENT_SECTIONS; i++) {
-		bool redirect = i == TRAEFIK_MIDDLEWARES && wants_redirect(s);
-		any |= add_section(r, s, i, redirect ? REDIRECT_MIDDLEWARE : NULL, any);
+		const char *first = i == TRAEFIK_MIDDLEWARES ? r->shared : NULL;
+		any |= add_section(r, s, i, first, any);
 	}
 	if (any) {
 		add_literal(r, "}");
@@ -188,6 +259,7 @@ void
 ranges_finish(struct ranges *r)
 {
 	free(r->list);
+	free(r->shared);
 	free(r->tls);
 	free(r->marker);
 	*r = (struct ranges){0};

@@ -33,15 +33,14 @@ struct ranges {
 	size_t n;
 	struct range *list;
 	size_t size; /* bytes in all */
-	char *tls; /* the text that depends on settings; NULL: none */
+	char *shared, *tls; /* the texts that depend on settings; NULL: none */
 	char *marker; /* the mark's middleware; NULL: the document has none */
 	uint64_t digest; /* of what is not the mark; 0 without one */
 	uint64_t mark;
 };
 
 /* The snapshot must outlive the ranges, settings need not. */
-void ranges_init(
-	struct ranges *r, const struct snapshot *s, const struct settings_traefik *settings);
+void ranges_init(struct ranges *r, const struct snapshot *s, const struct settings *settings);
 void ranges_finish(struct ranges *r);
 
 /* Another mark than the digest; nothing where there is none. */

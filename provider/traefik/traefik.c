@@ -123,7 +123,7 @@ static void
 adopt(struct traefik *t, struct snapshot *s)
 {
 	struct revisions *rs = &t->revisions;
-	struct document *d = document_create(s, &t->settings->traefik, rs->newest + 1);
+	struct document *d = document_create(s, t->settings, rs->newest + 1);
 	uint64_t digest = document_digest(d);
 
 	document_set_mark(d, revisions_mark(rs, digest));

@@ -7,175 +7,22 @@
 #include <string.h>
 
 #include "provider/traefik/traefik_render.h"
+#include "provider/traefik/value_check.h"
 #include "reconciler/base/arena.h"
 
 /* Reads less than JSON: no space, no escape, nothing but printable ASCII in strings.  So what
  * passes is JSON, it is YAML that says the same (surrogate escapes are what Traefik's reader
  * stumbles over, go-yaml/yaml#279), and ten thousand projects are read in a few dozen milliseconds.
- *
- * It has its own idea of what is valid, on purpose: it must not share a mistake with the parsers
- * that made the values. */
+ */
 
-struct span {
-	const char *p;
-	size_t n;
-};
-
-/* ── Values ────────────────────────────────────────────────────────────────────────────────── */
-
-enum { CLASS_NAME = 1, CLASS_HOST = 2, CLASS_PATH = 4, CLASS_DIGIT = 8, CLASS_V6 = 16 };
-
-static unsigned
-class_of(char c)
-{
-	bool digit = c >= '0' && c <= '9', lower = c >= 'a' && c <= 'z';
-	bool upper = c >= 'A' && c <= 'Z', hex = c >= 'a' && c <= 'f';
-	unsigned all = 0;
-
-	if (digit || lower || upper || c == '.' || c == '_' || c == '-')
-		all |= CLASS_NAME | CLASS_PATH;
-	if (c == '~')
-		all |= CLASS_PATH;
-	if (digit || lower || c == '.' || c == '-')
-		all |= CLASS_HOST;
-	if (digit)
-		all |= CLASS_DIGIT;
-	if (digit || hex || c == ':' || c == '.')
-		all |= CLASS_V6;
-	return all;
-}
-
-/* How many bytes from the front are of the class. */
-static size_t
-span_class(struct span s, unsigned class)
-{
-	size_t n = 0;
-	while (n < s.n && class_of(s.p[n]) & class)
-		n++;
-	return n;
-}
-
-static bool
-is_name(struct span s)
-{
-	return s.n && span_class(s, CLASS_NAME) == s.n;
-}
-
-static bool
-is_host(struct span s)
-{
-	if (!s.n || s.n > 253 || span_class(s, CLASS_HOST) < s.n)
-		return false;
-	for (size_t i = 0, label = 0; i <= s.n; i++) {
-		if (i < s.n && s.p[i] != '.')
-			continue;
-		size_t len = i - label;
-		if (!len || len > 63 || s.p[label] == '-' || s.p[i - 1] == '-')
-			return false;
-		label = i + 1;
-	}
-	return true;
-}
-
-/* "/a/b": no slash at the end, no empty and no dot segment. */
-static bool
-is_path(struct span s)
-{
-	if (s.n > 255)
-		return false;
-	while (s.n && s.p[0] == '/') {
-		size_t n = span_class((struct span){s.p + 1, s.n - 1}, CLASS_PATH);
-		if (!n || (n <= 2 && !strncmp(s.p + 1, "..", n)))
-			return false;
-		s.p += n + 1;
-		s.n -= n + 1;
-		if (!s.n)
-			return true;
-	}
-	return false;
-}
-
-/* Takes a literal off the front. */
-static bool
-skip(struct span *s, const char *literal)
-{
-	size_t n = strlen(literal);
-	if (s->n < n || memcmp(s->p, literal, n))
-		return false;
-	s->p += n;
-	s->n -= n;
-	return true;
-}
-
-/* Takes what stands before the character off the front; all where it is not there. */
-static struct span
-skip_until(struct span *s, char c)
-{
-	const char *at = memchr(s->p, c, s->n);
-	struct span value = {s->p, at ? (size_t)(at - s->p) : s->n};
-	s->p += value.n;
-	s->n -= value.n;
-	return value;
-}
-
-/* Host(`h`), or Host(`h`) && (Path(`/p`) || PathPrefix(`/p/`)), and nothing else. */
-static bool
-is_rule(struct span s)
-{
-	if (!skip(&s, "Host(`") || !is_host(skip_until(&s, '`')) || !skip(&s, "`)"))
-		return false;
-	if (!s.n)
-		return true;
-
-	if (!skip(&s, " && (Path(`"))
-		return false;
-	struct span path = skip_until(&s, '`');
-	if (!is_path(path) || !skip(&s, "`) || PathPrefix(`"))
-		return false;
-	struct span prefix = skip_until(&s, '`');
-	return prefix.n == path.n + 1 && !memcmp(prefix.p, path.p, path.n) &&
-	       prefix.p[path.n] == '/' && skip(&s, "`))") && !s.n;
-}
-
-static bool
-is_port(struct span s)
-{
-	unsigned port = 0;
-	if (!s.n || s.n > 5 || s.p[0] == '0' || span_class(s, CLASS_DIGIT) < s.n)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		port = port * 10 + (unsigned)(s.p[i] - '0');
-	return port <= 65535;
-}
-
-/* scheme://host:port, the host perhaps an address in brackets. */
-static bool
-is_url(struct span s)
-{
-	if (!skip(&s, "http://") && !skip(&s, "https://") && !skip(&s, "h2c://"))
-		return false;
-	if (skip(&s, "[")) {
-		struct span v6 = skip_until(&s, ']');
-		return v6.n >= 2 && span_class(v6, CLASS_V6) == v6.n && skip(&s, "]:") &&
-		       is_port(s);
-	}
-	return is_host(skip_until(&s, ':')) && skip(&s, ":") && is_port(s);
-}
-
-static bool
-is_domain(struct span s)
-{
-	skip(&s, "*.");
-	return is_host(s);
-}
-
-/* ── What a value may be ───────────────────────────────────────────────────────────────────── */
+/* ── What may stand where ──────────────────────────────────────────────────────────────────── */
 
 struct field;
 
 struct shape {
 	enum { TEXT, NUMBER, FLAG, LIST, OBJECT } type;
 	bool may_be_empty; /* LIST, OBJECT: Traefik refuses any other that is */
+	bool is_one; /* OBJECT: it has exactly one of its fields */
 	bool (*valid)(struct span s); /* TEXT */
 	bool refers; /* TEXT: to a name in the section `to` */
 	enum traefik_section to;
@@ -189,29 +36,33 @@ struct field {
 	struct shape shape;
 };
 
-static const struct shape a_name = {.type = TEXT, .valid = is_name};
-static const struct shape a_path = {.type = TEXT, .valid = is_path};
-static const struct shape a_domain = {.type = TEXT, .valid = is_domain};
+static const struct shape a_name = {.type = TEXT, .valid = value_is_name};
+static const struct shape a_path = {.type = TEXT, .valid = value_is_path};
+static const struct shape a_domain = {.type = TEXT, .valid = value_is_domain};
 static const struct shape a_middleware = {
-	.type = TEXT, .valid = is_name, .refers = true, .to = TRAEFIK_MIDDLEWARES};
+	.type = TEXT, .valid = value_is_middleware, .refers = true, .to = TRAEFIK_MIDDLEWARES};
+#define A_SERVICE                                                                                  \
+	{                                                                                          \
+		.type = TEXT, .valid = value_is_name, .refers = true, .to = TRAEFIK_SERVICES       \
+	}
 
 static const struct field domain_fields[] = {
-	{"main", true, {.type = TEXT, .valid = is_domain}},
+	{"main", true, {.type = TEXT, .valid = value_is_domain}},
 	{"sans", false, {.type = LIST, .item = &a_domain}},
 	{0},
 };
 static const struct shape domain = {.type = OBJECT, .fields = domain_fields};
 
 static const struct field tls_fields[] = {
-	{"certResolver", false, {.type = TEXT, .valid = is_name}},
+	{"certResolver", false, {.type = TEXT, .valid = value_is_name}},
 	{"domains", false, {.type = LIST, .item = &domain}},
 	{0},
 };
 
 static const struct field router_fields[] = {
 	{"entryPoints", true, {.type = LIST, .item = &a_name}},
-	{"rule", true, {.type = TEXT, .valid = is_rule}},
-	{"service", true, {.type = TEXT, .valid = is_name, .refers = true, .to = TRAEFIK_SERVICES}},
+	{"rule", true, {.type = TEXT, .valid = value_is_rule}},
+	{"service", true, A_SERVICE},
 	{"priority", true, {.type = NUMBER}},
 	{"middlewares", false, {.type = LIST, .item = &a_middleware}},
 	{"tls", false, {.type = OBJECT, .may_be_empty = true, .fields = tls_fields}},
@@ -219,7 +70,7 @@ static const struct field router_fields[] = {
 };
 
 static const struct field cookie_fields[] = {
-	{"name", true, {.type = TEXT, .valid = is_name}},
+	{"name", true, {.type = TEXT, .valid = value_is_name}},
 	{"httpOnly", true, {.type = FLAG}},
 	{0},
 };
@@ -229,7 +80,7 @@ static const struct field sticky_fields[] = {
 };
 
 static const struct field server_fields[] = {
-	{"url", true, {.type = TEXT, .valid = is_url}},
+	{"url", true, {.type = TEXT, .valid = value_is_url}},
 	{0},
 };
 static const struct shape server = {.type = OBJECT, .fields = server_fields};
@@ -240,8 +91,23 @@ static const struct field balancer_fields[] = {
 	{"servers", true, {.type = LIST, .may_be_empty = true, .item = &server}},
 	{0},
 };
+
+static const struct field share_fields[] = {
+	{"name", true, A_SERVICE},
+	{"weight", true, {.type = NUMBER}},
+	{0},
+};
+static const struct shape share = {.type = OBJECT, .fields = share_fields};
+
+static const struct field weighted_fields[] = {
+	{"sticky", false, {.type = OBJECT, .fields = sticky_fields}},
+	{"services", true, {.type = LIST, .item = &share}},
+	{0},
+};
+
 static const struct field service_fields[] = {
-	{"loadBalancer", true, {.type = OBJECT, .fields = balancer_fields}},
+	{"loadBalancer", false, {.type = OBJECT, .fields = balancer_fields}},
+	{"weighted", false, {.type = OBJECT, .fields = weighted_fields}},
 	{0},
 };
 
@@ -259,7 +125,8 @@ static const struct {
 	struct shape shape;
 } sections[FRAGMENT_SECTIONS] = {
 	[TRAEFIK_ROUTERS] = {"routers", {.type = OBJECT, .fields = router_fields}},
-	[TRAEFIK_SERVICES] = {"services", {.type = OBJECT, .fields = service_fields}},
+	[TRAEFIK_SERVICES] = {"services",
+		{.type = OBJECT, .is_one = true, .fields = service_fields}},
 	[TRAEFIK_MIDDLEWARES] = {"middlewares", {.type = OBJECT, .fields = middleware_fields}},
 };
 
@@ -311,7 +178,7 @@ shown(struct span s)
 static int
 expect(struct check *c, const char *literal, struct err *reterr)
 {
-	if (skip(&c->rest, literal))
+	if (span_skip(&c->rest, literal))
 		return 0;
 	return err_set(reterr, EINVAL, "no %s where one should be, before '%.*s'", literal,
 		c->rest.n < 20 ? (int)c->rest.n : 20, c->rest.p);
@@ -320,9 +187,9 @@ expect(struct check *c, const char *literal, struct err *reterr)
 static int
 read_text(struct check *c, struct span *ret, struct err *reterr)
 {
-	if (!skip(&c->rest, "\""))
+	if (!span_skip(&c->rest, "\""))
 		return err_set(reterr, EINVAL, "not a string");
-	struct span s = skip_until(&c->rest, '"');
+	struct span s = span_until(&c->rest, '"');
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '\\')
 			return err_set(reterr, EINVAL, "a backslash");
@@ -341,7 +208,7 @@ check_text(struct check *c, const struct shape *shape, struct err *reterr)
 		return -EINVAL;
 	if (!shape->valid(s))
 		return err_set(reterr, EINVAL, "not ours: '%.*s'", shown(s), s.p);
-	if (shape->refers)
+	if (shape->refers && !value_is_foreign(s))
 		names_add(&c->refs[shape->to], s);
 	return 0;
 }
@@ -349,7 +216,7 @@ check_text(struct check *c, const struct shape *shape, struct err *reterr)
 static int
 check_number(struct check *c, struct err *reterr)
 {
-	size_t n = span_class(c->rest, CLASS_DIGIT);
+	size_t n = span_digits(c->rest);
 	if (!n || n > 9 || c->rest.p[0] == '0')
 		return err_set(reterr, EINVAL, "not a positive number");
 	c->rest.p += n;
@@ -362,16 +229,16 @@ static int check_shape(struct check *c, const struct shape *shape, struct err *r
 static int
 check_list(struct check *c, const struct shape *shape, struct err *reterr)
 {
-	if (!skip(&c->rest, "["))
+	if (!span_skip(&c->rest, "["))
 		return err_set(reterr, EINVAL, "not a list");
-	if (skip(&c->rest, "]"))
+	if (span_skip(&c->rest, "]"))
 		return shape->may_be_empty ? 0 : err_set(reterr, EINVAL, "an empty list");
 	size_t i = 0;
 	do {
 		if (check_shape(c, shape->item, reterr) < 0)
 			return err_wrap(reterr, "[%zu]", i);
 		i++;
-	} while (skip(&c->rest, ","));
+	} while (span_skip(&c->rest, ","));
 	return expect(c, "]", reterr);
 }
 
@@ -398,18 +265,20 @@ check_object(struct check *c, const struct shape *shape, struct err *reterr)
 {
 	unsigned seen = 0;
 
-	if (!skip(&c->rest, "{"))
+	if (!span_skip(&c->rest, "{"))
 		return err_set(reterr, EINVAL, "not a map");
-	if (skip(&c->rest, "}"))
+	if (span_skip(&c->rest, "}"))
 		return shape->may_be_empty ? 0 : err_set(reterr, EINVAL, "an empty map");
 	do {
 		if (check_field(c, shape->fields, &seen, reterr) < 0)
 			return -EINVAL;
-	} while (skip(&c->rest, ","));
+	} while (span_skip(&c->rest, ","));
 	for (unsigned i = 0; shape->fields[i].name; i++) {
 		if (shape->fields[i].required && !(seen & 1u << i))
 			return err_set(reterr, EINVAL, "no field '%s'", shape->fields[i].name);
 	}
+	if (shape->is_one && seen & (seen - 1))
+		return err_set(reterr, EINVAL, "more than one kind");
 	return expect(c, "}", reterr);
 }
 
@@ -422,7 +291,7 @@ check_shape(struct check *c, const struct shape *shape, struct err *reterr)
 	case NUMBER:
 		return check_number(c, reterr);
 	case FLAG:
-		if (skip(&c->rest, "true") || skip(&c->rest, "false"))
+		if (span_skip(&c->rest, "true") || span_skip(&c->rest, "false"))
 			return 0;
 		return err_set(reterr, EINVAL, "not a boolean");
 	case LIST:
@@ -440,7 +309,7 @@ check_member(struct check *c, enum traefik_section s, struct err *reterr)
 	struct span name;
 	if (read_text(c, &name, reterr) < 0 || expect(c, ":", reterr) < 0)
 		return -EINVAL;
-	if (!is_name(name))
+	if (!value_is_name(name))
 		return err_set(reterr, EINVAL, "not a name of ours: '%.*s'", shown(name), name.p);
 	names_add(&c->names[s], name);
 	int r = check_shape(c, &sections[s].shape, reterr);
@@ -458,7 +327,7 @@ check_section(struct check *c, enum traefik_section s, struct span text, struct 
 	do {
 		if (check_member(c, s, reterr) < 0)
 			return -EINVAL;
-	} while (skip(&c->rest, ","));
+	} while (span_skip(&c->rest, ","));
 	if (c->rest.n)
 		return err_set(reterr, EINVAL, "something behind the end");
 
@@ -477,20 +346,34 @@ names_have(const struct names *names, struct span name)
 	return names->n && bsearch(&name, names->list, names->n, sizeof(name), span_compare);
 }
 
-/* What a router refers to stands in the same fragment, or is the document's. */
-static int
-check_references(const struct check *c, enum traefik_section s, struct err *reterr)
+/* Is it the document's?  The fragment says of those that it names that it does. */
+static bool
+is_shared(struct span name, unsigned uses)
 {
-	const struct names *refs = &c->refs[s];
+	for (unsigned m = 0; m < TRAEFIK_SHARED_COUNT; m++) {
+		if (uses & 1u << m && span_is(name, traefik_shared_name[m]))
+			return true;
+	}
+	return false;
+}
+
+/* What a router or service refers to stands in the same fragment, or is the document's. */
+static int
+check_references(const struct check *c, enum traefik_section s, unsigned uses, struct err *reterr)
+{
+	const struct names *refs = &c->refs[s], *names = &c->names[s];
 	for (size_t i = 0; i < refs->n; i++) {
 		struct span name = refs->list[i];
-		bool redirect = s == TRAEFIK_MIDDLEWARES && span_is(name, TRAEFIK_REDIRECT);
-		if (!redirect && !names_have(&c->names[s], name))
-			return err_set(reterr, EINVAL, "there is no '%.*s', which a router names",
+		if (!names_have(names, name) &&
+			!(s == TRAEFIK_MIDDLEWARES && is_shared(name, uses)))
+			return err_set(reterr, EINVAL, "there is no '%.*s', which is referred to",
 				shown(name), name.p);
 	}
-	if (names_have(&c->names[s], (struct span){TRAEFIK_REDIRECT, strlen(TRAEFIK_REDIRECT)}))
-		return err_set(reterr, EINVAL, "%s is the document's", TRAEFIK_REDIRECT);
+	for (size_t i = 0; s == TRAEFIK_MIDDLEWARES && i < names->n; i++) {
+		if (is_shared(names->list[i], ~0u))
+			return err_set(reterr, EINVAL, "%.*s is the document's",
+				shown(names->list[i]), names->list[i].p);
+	}
 	return 0;
 }
 
@@ -507,7 +390,7 @@ traefik_check_fragment(const struct fragment *f, struct err *reterr)
 			err_wrap(reterr, "%s", sections[s].name);
 	}
 	for (int s = 0; s < FRAGMENT_SECTIONS && r >= 0; s++) {
-		r = check_references(&c, (enum traefik_section)s, reterr);
+		r = check_references(&c, (enum traefik_section)s, f->uses, reterr);
 		if (r < 0)
 			err_wrap(reterr, "%s", sections[s].name);
 	}
@@ -530,7 +413,7 @@ static int
 names_check(const char *what, size_t n, const char *const *names, struct err *reterr)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!is_name(span_of(names[i])))
+		if (!value_is_name(span_of(names[i])))
 			return err_set(reterr, EINVAL,
 				"%s[%zu]: not letters, digits, '.', '_' or '-': '%.100s'", what, i,
 				names[i]);
@@ -541,18 +424,18 @@ names_check(const char *what, size_t n, const char *const *names, struct err *re
 static int
 domain_check(const struct settings_tls_domain *d, struct err *reterr)
 {
-	if (!is_domain(span_of(d->main)))
+	if (!value_is_domain(span_of(d->main)))
 		return err_set(reterr, EINVAL, "main: not a domain: '%.100s'", d->main);
 	for (size_t i = 0; i < d->nsans; i++) {
-		if (!is_domain(span_of(d->sans[i])))
+		if (!value_is_domain(span_of(d->sans[i])))
 			return err_set(
 				reterr, EINVAL, "sans[%zu]: not a domain: '%.100s'", i, d->sans[i]);
 	}
 	return 0;
 }
 
-int
-traefik_check_settings(const struct settings_traefik *s, struct err *reterr)
+static int
+traefik_check(const struct settings_traefik *s, struct err *reterr)
 {
 	if (!s->nhttp)
 		return err_set(reterr, EINVAL, "http: no entry point");
@@ -570,5 +453,35 @@ traefik_check_settings(const struct settings_traefik *s, struct err *reterr)
 	if (!s->default_cert_file != !s->default_key_file)
 		return err_set(
 			reterr, EINVAL, "a default certificate needs a file of its key, too");
+	return 0;
+}
+
+static int
+preview_check(const struct settings_preview *s, struct err *reterr)
+{
+	for (size_t i = 0; i < s->nallow; i++) {
+		if (!value_is_network(span_of(s->allow[i])))
+			return err_set(reterr, EINVAL, "allow[%zu]: not a network: '%.100s'", i,
+				s->allow[i]);
+	}
+	for (size_t i = 0; i < s->nusers; i++) {
+		/* A hash is nobody's business. */
+		if (!value_is_user(span_of(s->users[i])))
+			return err_set(reterr, EINVAL,
+				"basic_auth_file: user %zu: not a name, ':' and a hash", i + 1);
+	}
+	return 0;
+}
+
+int
+traefik_check_settings(const struct settings *s, struct err *reterr)
+{
+	if (traefik_check(&s->traefik, reterr) < 0)
+		return err_wrap(reterr, "traefik");
+	if (preview_check(&s->preview, reterr) < 0)
+		return err_wrap(reterr, "preview");
+	if (s->pages_url && !value_is_url(span_of(s->pages_url)))
+		return err_set(reterr, EINVAL, "pages: url: not a URL with a port: '%.100s'",
+			s->pages_url);
 	return 0;
 }

@@ -17,6 +17,6 @@ int traefik_check_fragment(const struct fragment *f, struct err *reterr);
 
 /* Can everything the operator chose be printed?  The configuration asks this before it takes new
  * settings, so that a mistake in them is refused there and never empties every fragment. */
-int traefik_check_settings(const struct settings_traefik *s, struct err *reterr);
+int traefik_check_settings(const struct settings *s, struct err *reterr);
 
 #endif

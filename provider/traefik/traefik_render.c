@@ -12,14 +12,22 @@
 #define PRIORITY_BASE 10000
 
 struct render {
-	const struct settings_traefik *settings;
+	const struct settings *settings;
 	struct buf section[FRAGMENT_SECTIONS];
 	struct buf name; /* of the route under way */
+	unsigned uses; /* 1 << x: of what all share */
 };
 
-/* Names are put together with '_', which neither slugs, environments nor hosts can have.  In a path
- * '_' begins an escape: "_-" is '/', "__" is '_', "_t" is '~'; so "_TLS" and "_STRIP" at the end
- * are nobody's path. */
+const char *const traefik_shared_name[TRAEFIK_SHARED_COUNT] = {
+	[TRAEFIK_REDIRECT] = "waymark-redirect",
+	[TRAEFIK_PREVIEW_ALLOW] = "waymark_PREVIEW_ALLOW",
+	[TRAEFIK_PREVIEW_AUTH] = "waymark_PREVIEW_AUTH",
+	[TRAEFIK_PREVIEW_NOINDEX] = "waymark_PREVIEW_NOINDEX",
+};
+
+/* Names are put together with '_', which neither slugs, environments, slots nor hosts can have.  In
+ * a path '_' begins an escape: "_-" is '/', "__" is '_', "_t" is '~'; so "_TLS", "_STRIP" and
+ * "_SLOT_" behind it are nobody's path, and "_PREVIEW" behind a project is nobody's environment. */
 static void
 name_add_path(struct buf *b, const char *path)
 {
@@ -65,8 +73,9 @@ name_make(struct buf *b, const struct route *r)
 	name_add_path(b, r->path);
 }
 
+/* The name ends in the two, which may be empty. */
 static struct buf *
-member_begin(struct render *t, enum traefik_section s, const char *suffix)
+member_begin(struct render *t, enum traefik_section s, const char *suffix, const char *of)
 {
 	struct buf *b = &t->section[s];
 	if (b->n)
@@ -74,6 +83,7 @@ member_begin(struct render *t, enum traefik_section s, const char *suffix)
 	buf_adds(b, "\"");
 	buf_add(b, t->name.p, t->name.n);
 	buf_adds(b, suffix);
+	buf_adds(b, of);
 	buf_adds(b, "\":");
 	return b;
 }
@@ -123,11 +133,73 @@ add_tls(struct buf *b, const struct settings_traefik *s)
 	buf_adds(b, s->ndomains ? "]}" : "}");
 }
 
+/* Nobody serves it: a page says so. */
+static bool
+leads_to_pages(const struct render *t, const struct route *r)
+{
+	return !r->nrouted && t->settings->pages_url;
+}
+
+/* A page is found by the path as the visitor sent it. */
+static bool
+strips(const struct render *t, const struct route *r)
+{
+	return r->strip && *r->path && !leads_to_pages(t, r);
+}
+
+/* The list is opened with the first one. */
+static void
+next_middleware(struct buf *b, size_t *n)
+{
+	buf_adds(b, (*n)++ ? "," : ",\"middlewares\":[");
+}
+
+static void
+add_shared(struct render *t, struct buf *b, size_t *n, enum traefik_shared m)
+{
+	next_middleware(b, n);
+	buf_json(b, traefik_shared_name[m]);
+	t->uses |= 1u << m;
+}
+
+/* Who may not see it learns nothing by a page either.  A project's own are for its answers. */
+static void
+add_middlewares(struct render *t, struct buf *b, const struct route *r)
+{
+	const struct settings_preview *guards = &t->settings->preview;
+	size_t n = 0;
+
+	if (r->guarded && guards->nallow)
+		add_shared(t, b, &n, TRAEFIK_PREVIEW_ALLOW);
+	if (r->guarded && guards->nusers)
+		add_shared(t, b, &n, TRAEFIK_PREVIEW_AUTH);
+	if (r->guarded && guards->noindex)
+		add_shared(t, b, &n, TRAEFIK_PREVIEW_NOINDEX);
+	for (size_t i = 0; i < r->nmiddlewares && !leads_to_pages(t, r); i++) {
+		next_middleware(b, &n);
+		buf_json(b, r->middlewares[i]);
+	}
+	if (strips(t, r)) {
+		next_middleware(b, &n);
+		buf_addf(b, "\"%s_STRIP\"", t->name.p);
+	}
+	if (n)
+		buf_adds(b, "]");
+}
+
+static void
+add_redirect(struct render *t, struct buf *b)
+{
+	size_t n = 0;
+	add_shared(t, b, &n, TRAEFIK_REDIRECT);
+	buf_adds(b, "]");
+}
+
 static void
 render_router(struct render *t, const struct route *r, bool secure)
 {
-	const struct settings_traefik *s = t->settings;
-	struct buf *b = member_begin(t, TRAEFIK_ROUTERS, secure ? "_TLS" : "");
+	const struct settings_traefik *s = &t->settings->traefik;
+	struct buf *b = member_begin(t, TRAEFIK_ROUTERS, secure ? "_TLS" : "", "");
 
 	buf_adds(b, "{\"entryPoints\":");
 	if (secure)
@@ -139,46 +211,82 @@ render_router(struct render *t, const struct route *r, bool secure)
 	buf_addf(b, ",\"service\":\"%s\",\"priority\":%zu", t->name.p,
 		PRIORITY_BASE + strlen(r->path));
 	if (!secure && s->nhttps && s->redirect)
-		buf_adds(b, ",\"middlewares\":[\"" TRAEFIK_REDIRECT "\"]");
-	else if (r->strip && *r->path)
-		buf_addf(b, ",\"middlewares\":[\"%s_STRIP\"]", t->name.p);
+		add_redirect(t, b);
+	else
+		add_middlewares(t, b, r);
 	if (secure)
 		add_tls(b, s);
 	buf_adds(b, "}");
 }
 
-/* Two sticky services may share a host by path, so each has a cookie of its own. */
+/* Two sticky services may share a host by path, so each has a cookie of its own.  The one that
+ * keeps a visitor with a slot stands beside the one that keeps him with a server of it, whose name
+ * is the same whether requests are shared or not: the last promote moves nobody. */
 static void
-add_sticky(struct buf *b, const struct route *r)
+add_sticky(struct buf *b, const struct route *r, const char *suffix)
 {
 	char hash[9] = "";
 	if (*r->path)
 		slug_hash(r->path, hash);
-	buf_addf(b, "\"sticky\":{\"cookie\":{\"name\":\"waymark%s%s\",\"httpOnly\":true}},",
-		*hash ? "-" : "", hash);
+	buf_addf(b, "\"sticky\":{\"cookie\":{\"name\":\"waymark%s%s%s\",\"httpOnly\":true}},",
+		*hash ? "-" : "", hash, suffix);
 }
 
 static void
-render_service(struct render *t, const struct route *r)
+add_balancer(struct buf *b, const struct route *r, size_t first, size_t n)
 {
-	struct buf *b = member_begin(t, TRAEFIK_SERVICES, "");
-
 	buf_adds(b, "{\"loadBalancer\":{");
 	if (r->sticky)
-		add_sticky(b, r);
+		add_sticky(b, r, "");
 	buf_adds(b, "\"servers\":[");
-	for (size_t i = 0; i < r->nrouted; i++) {
+	for (size_t i = 0; i < n; i++) {
 		buf_adds(b, i ? ",{\"url\":" : "{\"url\":");
-		buf_json(b, r->servers[i].url);
+		buf_json(b, r->servers[first + i].url);
 		buf_adds(b, "}");
 	}
 	buf_adds(b, "]}}");
 }
 
 static void
+render_shares(struct render *t, const struct route *r)
+{
+	struct buf *b = member_begin(t, TRAEFIK_SERVICES, "", "");
+
+	buf_adds(b, "{\"weighted\":{");
+	if (r->sticky)
+		add_sticky(b, r, "-slot");
+	for (size_t i = 0; i < r->nshares; i++)
+		buf_addf(b, "%s{\"name\":\"%s_SLOT_%s\",\"weight\":%u}", i ? "," : "\"services\":[",
+			t->name.p, r->shares[i].slot, r->shares[i].weight);
+	buf_adds(b, "]}}");
+	for (size_t i = 0; i < r->nshares; i++) {
+		const struct route_share *share = &r->shares[i];
+		b = member_begin(t, TRAEFIK_SERVICES, "_SLOT_", share->slot);
+		add_balancer(b, r, share->first, share->n);
+	}
+}
+
+static void
+render_service(struct render *t, const struct route *r)
+{
+	if (r->nshares) {
+		render_shares(t, r);
+		return;
+	}
+	struct buf *b = member_begin(t, TRAEFIK_SERVICES, "", "");
+	if (!leads_to_pages(t, r)) {
+		add_balancer(b, r, 0, r->nrouted);
+		return;
+	}
+	buf_adds(b, "{\"loadBalancer\":{\"servers\":[{\"url\":");
+	buf_json(b, t->settings->pages_url);
+	buf_adds(b, "}]}}");
+}
+
+static void
 render_strip(struct render *t, const struct route *r)
 {
-	struct buf *b = member_begin(t, TRAEFIK_MIDDLEWARES, "_STRIP");
+	struct buf *b = member_begin(t, TRAEFIK_MIDDLEWARES, "_STRIP", "");
 	buf_adds(b, "{\"stripPrefix\":{\"prefixes\":[");
 	buf_json(b, r->path);
 	buf_adds(b, "]}}");
@@ -191,10 +299,10 @@ render_route(struct render *t, const struct route *r)
 		return; /* the name only resolves */
 	name_make(&t->name, r);
 	render_router(t, r, false);
-	if (t->settings->nhttps)
+	if (t->settings->traefik.nhttps)
 		render_router(t, r, true);
 	render_service(t, r);
-	if (r->strip && *r->path)
+	if (strips(t, r))
 		render_strip(t, r);
 }
 
@@ -218,12 +326,13 @@ static void
 traefik_render(const struct project_plan *plan, const struct settings *settings, struct arena *a,
 	struct fragment *ret, struct problems *problems)
 {
-	struct render t = {.settings = &settings->traefik};
+	struct render t = {.settings = settings};
 	struct fragment f = {0};
 	struct err e;
 
 	for (size_t i = 0; i < plan->nroutes; i++)
 		render_route(&t, &plan->routes[i]);
+	f.uses = t.uses;
 	for (int s = 0; s < FRAGMENT_SECTIONS; s++) {
 		f.section[s].p = t.section[s].n ? t.section[s].p : "";
 		f.section[s].n = t.section[s].n;
@@ -232,6 +341,7 @@ traefik_render(const struct project_plan *plan, const struct settings *settings,
 		refuse(plan, &e, problems);
 		f = (struct fragment){0};
 	}
+	ret->uses = f.uses;
 	for (int s = 0; s < FRAGMENT_SECTIONS; s++) {
 		ret->section[s].p =
 			arena_strndup(a, f.section[s].n ? f.section[s].p : "", f.section[s].n);

@@ -28,6 +28,7 @@ ledger_row_free(struct row *row)
 {
 	free(row->key);
 	free(row->value);
+	free(row->promotion);
 	free(row);
 }
 
@@ -161,8 +162,8 @@ head_drop_if_empty(struct head **heads, struct head *h)
 		head_drop_if_empty(heads, above);
 }
 
-static void
-group_parts(const struct group *g, const char *part[PARTS])
+void
+ledger_group_parts(const struct group *g, const char *part[PARTS])
 {
 	part[PROJECT] = g->project;
 	part[ENVIRONMENT] = g->environment;
@@ -176,7 +177,7 @@ claim_row(const struct ledger *l, const struct group *g, const char *host, const
 	const char *slot)
 {
 	const char *part[PARTS];
-	group_parts(g, part);
+	ledger_group_parts(g, part);
 	part[HOST] = host;
 	part[PATH] = path;
 	part[SLOT] = slot;
@@ -192,14 +193,14 @@ row_of(const struct ledger *l, const struct ledger_claim *c)
 	return row;
 }
 
-static void
-row_changed(struct ledger *l, const struct row *row)
+void
+ledger_row_changed(struct ledger *l, const struct row *row)
 {
 	ledger_print_row(row, false, &l->changes);
 }
 
-static void
-row_drop(struct ledger *l, struct row *row)
+void
+ledger_row_drop(struct ledger *l, struct row *row)
 {
 	ledger_print_row(row, true, &l->changes);
 	HASH_DEL(l->rows, row);
@@ -275,7 +276,7 @@ ledger_claim(struct ledger *l, const struct ledger_wish *w, bool *ret_changed)
 
 	if (!row) {
 		const char *part[PARTS];
-		group_parts(w->group, part);
+		ledger_group_parts(w->group, part);
 		part[HOST] = w->host;
 		part[PATH] = w->path;
 		part[SLOT] = w->slot;
@@ -287,7 +288,7 @@ ledger_claim(struct ledger *l, const struct ledger_wish *w, bool *ret_changed)
 		row->claim.kind = w->kind;
 	row->claim.derived = row->claim.derived || w->derived;
 	row->claim.gone_ms = 0;
-	row_changed(l, row);
+	ledger_row_changed(l, row);
 	return &row->claim;
 }
 
@@ -328,7 +329,7 @@ ledger_use_entry(struct ledger *l, const struct ledger_claim *c, int more)
 	assert(more >= 0 || row->claim.entries);
 	if (more > 0 && !c->entry_first) {
 		row->claim.entry_first = entry_first(l, c);
-		row_changed(l, row);
+		ledger_row_changed(l, row);
 	}
 	return row->claim.entries += (unsigned)more;
 }
@@ -345,7 +346,7 @@ ledger_set_rank(struct ledger *l, const struct ledger_claim *c, enum claim_rank 
 	row->claim.rank = rank;
 	if (forget) {
 		row->claim.entry_first = 0;
-		row_changed(l, row);
+		ledger_row_changed(l, row);
 	}
 	return changed;
 }
@@ -358,7 +359,7 @@ ledger_release(struct ledger *l, const struct ledger_claim *c, uint64_t now_ms)
 	if (row->claim.gone_ms && row->claim.gone_ms <= now_ms)
 		return;
 	row->claim.gone_ms = now_ms;
-	row_changed(l, row);
+	ledger_row_changed(l, row);
 }
 
 /* What else is kept of a group goes with its last claim. */
@@ -371,11 +372,11 @@ group_forget(struct ledger *l, const struct group *g)
 		if (group_equal(&c->group, g))
 			return;
 
-	group_parts(g, part);
+	ledger_group_parts(g, part);
 	for (enum row_kind kind = ROW_BRANCH; kind <= ROW_ACTIVE; kind++) {
 		struct row *row = ledger_row_find(l, kind, part);
 		if (row)
-			row_drop(l, row);
+			ledger_row_drop(l, row);
 	}
 }
 
@@ -385,7 +386,7 @@ ledger_drop(struct ledger *l, const struct ledger_claim *c)
 	struct row *row = row_of(l, c);
 	ledger_claim_unlink(l, &row->claim);
 	group_forget(l, &row->claim.group);
-	row_drop(l, row);
+	ledger_row_drop(l, row);
 }
 
 const struct ledger_claim *
@@ -439,7 +440,7 @@ static struct row *
 group_row(const struct ledger *l, enum row_kind kind, const struct group *g)
 {
 	const char *part[PARTS];
-	group_parts(g, part);
+	ledger_group_parts(g, part);
 	return ledger_row_find(l, kind, part);
 }
 
@@ -469,36 +470,12 @@ ledger_branch_suffixed(struct ledger *l, const struct group *g, const char *plai
 		return false;
 
 	const char *part[PARTS];
-	group_parts(g, part);
+	ledger_group_parts(g, part);
 	row = ledger_row_add(l, ROW_BRANCH, part);
 	row->value = xstrdup(plain_host);
 	row->suffixed = true;
-	row_changed(l, row);
+	ledger_row_changed(l, row);
 	return true;
-}
-
-const char *
-ledger_active(const struct ledger *l, const struct group *g)
-{
-	struct row *row = group_row(l, ROW_ACTIVE, g);
-	return row ? row->value : NULL;
-}
-
-void
-ledger_set_active(struct ledger *l, const struct group *g, const char *slot)
-{
-	struct row *row = group_row(l, ROW_ACTIVE, g);
-
-	if (row && strcmp(row->value, slot) == 0)
-		return;
-	if (!row) {
-		const char *part[PARTS];
-		group_parts(g, part);
-		row = ledger_row_add(l, ROW_ACTIVE, part);
-	}
-	free(row->value);
-	row->value = xstrdup(slot);
-	row_changed(l, row);
 }
 
 size_t
@@ -530,8 +507,11 @@ ledger_copy(const struct ledger *l)
 			continue;
 		}
 		struct row *r = ledger_row_add(copy, row->kind, row->part);
-		r->value = xstrdup(row->value);
+		r->value = row->value ? xstrdup(row->value) : NULL;
 		r->suffixed = row->suffixed;
+		r->promotion = row->promotion ? xstrdup(row->promotion) : NULL;
+		r->fallback = row->fallback;
+		r->grace = row->grace;
 	}
 	copy->next = l->next;
 	return copy;

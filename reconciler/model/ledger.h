@@ -125,9 +125,33 @@ const struct ledger_claim *ledger_owner(const struct ledger *l, const char *host
  * another branch of the project already has the plain host. */
 bool ledger_branch_suffixed(struct ledger *l, const struct group *g, const char *plain_host);
 
-/* The active slot of a group; NULL where none was ever chosen. */
+/* Which slot of a group serves. */
+struct ledger_choice {
+	const char *slot;
+	const char *promotion; /* what the registry said when a slot that it names was seen ready,
+				  as slot_promotion makes it; "": none was */
+	bool fallback; /* the slot stands in for the one that was promoted */
+};
+
+/* False where none was ever chosen. */
+bool ledger_choice(const struct ledger *l, const struct group *g, struct ledger_choice *ret);
+void ledger_choose(struct ledger *l, const struct group *g, const struct ledger_choice *c);
+/* The slot alone; NULL where none was ever chosen. */
 const char *ledger_active(const struct ledger *l, const struct group *g);
-void ledger_set_active(struct ledger *l, const struct group *g, const char *slot);
+
+/* The clock of a slot's grace period, which stands still while the slot carries traffic. */
+struct ledger_grace {
+	uint64_t until_ms; /* the end by the registry, by which it is known */
+	uint64_t held_ms; /* for how long it stood still, up to since_ms */
+	uint64_t since_ms; /* it stands still since then; 0: it does not */
+};
+
+/* Of the group's project and environment.  False where it never stood still. */
+bool ledger_grace(
+	const struct ledger *l, const struct group *g, const char *slot, struct ledger_grace *ret);
+/* NULL: forget it. */
+void ledger_set_grace(struct ledger *l, const struct group *g, const char *slot,
+	const struct ledger_grace *grace);
 
 /* Appends every change since the last call, a line each, and forgets them; how many bytes. */
 size_t ledger_take_changes(struct ledger *l, struct buf *lines);

@@ -1,5 +1,5 @@
-/* ledger_inside.h - the ledger's rows, for ledger.c, which keeps them, and ledger_rows.c, which
- * prints and reads them.  For nobody else. */
+/* ledger_inside.h - the ledger's rows, for ledger.c, which keeps them, ledger_slots.c, which keeps
+ * those of slots, and ledger_rows.c, which prints and reads them.  For nobody else. */
 #ifndef RECONCILER_MODEL_LEDGER_INSIDE_H
 #define RECONCILER_MODEL_LEDGER_INSIDE_H
 
@@ -7,7 +7,7 @@
 
 #include "reconciler/model/ledger.h"
 
-enum row_kind { ROW_CLAIM, ROW_BRANCH, ROW_ACTIVE };
+enum row_kind { ROW_CLAIM, ROW_BRANCH, ROW_ACTIVE, ROW_GRACE, ROW_KINDS };
 
 /* What a key is made of: the first four name a group. */
 enum part { PROJECT, ENVIRONMENT, BRANCH, SERVICE, HOST, PATH, SLOT, PARTS };
@@ -20,6 +20,9 @@ struct row {
 	struct ledger_claim claim; /* ROW_CLAIM */
 	char *value; /* ROW_BRANCH: the plain host; ROW_ACTIVE: the slot */
 	bool suffixed; /* ROW_BRANCH */
+	char *promotion; /* ROW_ACTIVE */
+	bool fallback; /* ROW_ACTIVE */
+	struct ledger_grace grace; /* ROW_GRACE */
 };
 
 /* The head of a list of claims, by project or by host.  Hosts stand in a tree of domains besides,
@@ -45,6 +48,12 @@ struct row *ledger_row_find(
 	const struct ledger *l, enum row_kind kind, const char *const part[PARTS]);
 struct row *ledger_row_add(struct ledger *l, enum row_kind kind, const char *const part[PARTS]);
 void ledger_row_free(struct row *row);
+/* It is another now, and to be kept. */
+void ledger_row_changed(struct ledger *l, const struct row *row);
+/* It goes. */
+void ledger_row_drop(struct ledger *l, struct row *row);
+/* The parts of a group's key, the others "". */
+void ledger_group_parts(const struct group *g, const char *part[PARTS]);
 struct row *ledger_claim_add(struct ledger *l, const char *const part[PARTS], enum route_kind kind);
 void ledger_claim_unlink(struct ledger *l, struct ledger_claim *c);
 

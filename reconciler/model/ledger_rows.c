@@ -6,10 +6,47 @@
 #include "reconciler/base/arena.h"
 #include "reconciler/model/ledger_inside.h"
 
-static const char *const row_text[] = {"claim", "branch", "active"};
+static const char *const row_text[] = {"claim", "branch", "active", "grace"};
 
 static const char *const part_text[] = {
 	"project", "environment", "branch", "service", "host", "path", "slot"};
+
+static void
+print_claim(const struct ledger_claim *c, struct buf *b)
+{
+	buf_addf(b, ",\"kind\":\"%s\",\"first\":%llu,\"project_first\":%llu",
+		route_kind_text(c->kind), (unsigned long long)c->first,
+		(unsigned long long)c->project_first);
+	if (c->entry_first)
+		buf_addf(b, ",\"entry_first\":%llu", (unsigned long long)c->entry_first);
+	if (c->derived)
+		buf_adds(b, ",\"derived\":true");
+	if (c->gone_ms)
+		buf_addf(b, ",\"gone_ms\":%llu", (unsigned long long)c->gone_ms);
+}
+
+static void
+print_grace(const struct ledger_grace *g, struct buf *b)
+{
+	buf_addf(b, ",\"until_ms\":%llu,\"held_ms\":%llu,\"since_ms\":%llu",
+		(unsigned long long)g->until_ms, (unsigned long long)g->held_ms,
+		(unsigned long long)g->since_ms);
+}
+
+static void
+print_value(const struct row *row, struct buf *b)
+{
+	buf_adds(b, ",\"value\":");
+	buf_json(b, row->value);
+	if (row->suffixed)
+		buf_adds(b, ",\"suffixed\":true");
+	if (row->promotion && *row->promotion) {
+		buf_adds(b, ",\"promotion\":");
+		buf_json(b, row->promotion);
+	}
+	if (row->fallback)
+		buf_adds(b, ",\"fallback\":true");
+}
 
 void
 ledger_print_row(const struct row *row, bool went, struct buf *b)
@@ -24,21 +61,11 @@ ledger_print_row(const struct row *row, bool went, struct buf *b)
 	if (went) {
 		buf_adds(b, ",\"gone\":true");
 	} else if (row->kind == ROW_CLAIM) {
-		buf_addf(b, ",\"kind\":\"%s\",\"first\":%llu,\"project_first\":%llu",
-			route_kind_text(row->claim.kind), (unsigned long long)row->claim.first,
-			(unsigned long long)row->claim.project_first);
-		if (row->claim.entry_first)
-			buf_addf(b, ",\"entry_first\":%llu",
-				(unsigned long long)row->claim.entry_first);
-		if (row->claim.derived)
-			buf_adds(b, ",\"derived\":true");
-		if (row->claim.gone_ms)
-			buf_addf(b, ",\"gone_ms\":%llu", (unsigned long long)row->claim.gone_ms);
+		print_claim(&row->claim, b);
+	} else if (row->kind == ROW_GRACE) {
+		print_grace(&row->grace, b);
 	} else {
-		buf_adds(b, ",\"value\":");
-		buf_json(b, row->value);
-		if (row->suffixed)
-			buf_adds(b, ",\"suffixed\":true");
+		print_value(row, b);
 	}
 	buf_adds(b, "}\n");
 }
@@ -70,7 +97,7 @@ ledger_print(const struct ledger *l, struct buf *lines)
 static int
 row_kind_find(const char *text)
 {
-	for (int i = 0; text && i <= ROW_ACTIVE; i++)
+	for (int i = 0; text && i < ROW_KINDS; i++)
 		if (strcmp(row_text[i], text) == 0)
 			return i;
 	return -1;
@@ -118,6 +145,29 @@ claim_load(struct ledger *l, const json_t *o, struct row *row, const char *const
 	return 0;
 }
 
+static void
+grace_load(const json_t *o, struct ledger_grace *ret)
+{
+	*ret = (struct ledger_grace){
+		.until_ms = number_member(o, "until_ms"),
+		.held_ms = number_member(o, "held_ms"),
+		.since_ms = number_member(o, "since_ms"),
+	};
+}
+
+static void
+value_load(const json_t *o, const char *value, struct row *row)
+{
+	const char *promotion = json_string_value(json_object_get(o, "promotion"));
+
+	free(row->value);
+	free(row->promotion);
+	row->value = xstrdup(value);
+	row->promotion = promotion ? xstrdup(promotion) : NULL;
+	row->suffixed = json_is_true(json_object_get(o, "suffixed"));
+	row->fallback = json_is_true(json_object_get(o, "fallback"));
+}
+
 int
 ledger_load(struct ledger *l, const json_t *o, struct err *reterr)
 {
@@ -146,13 +196,16 @@ ledger_load(struct ledger *l, const json_t *o, struct err *reterr)
 	if (kind == ROW_CLAIM)
 		return claim_load(l, o, row, part, reterr);
 
+	if (kind == ROW_GRACE && (!*part[SLOT] || !number_member(o, "until_ms")))
+		return err_set(reterr, EINVAL, "a grace period needs slot and until_ms");
 	const char *value = json_string_value(json_object_get(o, "value"));
-	if (!value)
+	if (kind != ROW_GRACE && !value)
 		return err_set(reterr, EINVAL, "a row needs a value");
 	if (!row)
 		row = ledger_row_add(l, (enum row_kind)kind, part);
-	free(row->value);
-	row->value = xstrdup(value);
-	row->suffixed = json_is_true(json_object_get(o, "suffixed"));
+	if (kind == ROW_GRACE)
+		grace_load(o, &row->grace);
+	else
+		value_load(o, value, row);
 	return 0;
 }

@@ -67,7 +67,7 @@ server_equal(const struct server *a, const struct server *b)
 	       text_compare(a->url, b->url) == 0 && text_compare(a->health, b->health) == 0 &&
 	       text_compare(a->container, b->container) == 0 &&
 	       text_compare(a->container_id, b->container_id) == 0 &&
-	       text_compare(a->engine, b->engine) == 0;
+	       text_compare(a->engine, b->engine) == 0 && text_compare(a->slot, b->slot) == 0;
 }
 
 static bool

@@ -42,6 +42,7 @@ struct server {
 	const char *container; /* name; NULL for static upstreams */
 	const char *container_id;
 	const char *engine;
+	const char *slot; /* "" where none */
 	const char *health; /* "healthy", "starting", "unhealthy", "none", "ready", "refused", … */
 	enum server_state state;
 	bool routed; /* does it get requests? */
@@ -110,6 +111,7 @@ struct fragment {
 		size_t n;
 	} section[FRAGMENT_SECTIONS];
 	uint64_t digest; /* of the sections; 0 where all are empty */
+	unsigned uses; /* a bit for each thing that all fragments share, and that this one names */
 };
 
 struct project_plan {

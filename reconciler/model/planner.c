@@ -58,6 +58,7 @@ static void
 project_free(struct planner *p, struct project *pr)
 {
 	HASH_DEL(p->projects, pr);
+	project_due(p, pr, UINT64_MAX);
 	project_plan_unref(pr->plan);
 	entitlements_destroy(pr->entitled);
 	free(pr->entry_claims);
@@ -349,12 +350,14 @@ project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 		.registrar = p->registrar,
 		.name = pr->name,
 		.entitled = pr->entitled,
+		.now_ms = now_ms,
 		.members = pr->members};
 	struct project_plan *next = NULL;
 
 	project_choose_slots(&view, p->ledger);
 	if (project_is_there(p, pr))
 		next = project_plan_make(&view, p->renderers);
+	project_due(p, pr, next ? next->due_ms : UINT64_MAX);
 	if (next ? pr->plan && project_plan_equal(next, pr->plan) : !pr->plan) {
 		project_plan_unref(next);
 		return false;
@@ -415,8 +418,10 @@ uint64_t
 planner_due_ms(const struct planner *p)
 {
 	uint64_t held = p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX;
-	uint64_t leaving = registry_due_ms(p);
-	return held < leaving ? held : leaving;
+	uint64_t leaving = registry_due_ms(p), projects = projects_due_ms(p);
+	uint64_t first = held < leaving ? held : leaving;
+
+	return first < projects ? first : projects;
 }
 
 struct snapshot *
@@ -432,6 +437,7 @@ planner_step(struct planner *p, uint64_t now_ms)
 	release_orphans(p, now_ms);
 	registry_rank(p);
 	expire_held(p, now_ms);
+	projects_ring_due(p, now_ms);
 	replan_dirty(p, now_ms);
 	return p->snapshot;
 }
@@ -470,6 +476,7 @@ planner_destroy(struct planner *p)
 	registry_finish(p);
 	free(p->unattached);
 	free(p->orphans);
+	free(p->due);
 	free(p->held);
 	free(p);
 }

@@ -1,5 +1,5 @@
 /* planner_inside.h - what the planner's files share: planner.c (containers, plans),
- * planner_claims.c (who claims what) and planner_registry.c (what the registries say).  For nobody
+ * planner_due.c (what the clock brings), planner_claims.c (who claims what) and planner_registry.c (what the registries say).  For nobody
  * else. */
 #ifndef RECONCILER_MODEL_PLANNER_INSIDE_H
 #define RECONCILER_MODEL_PLANNER_INSIDE_H
@@ -18,6 +18,8 @@ struct project {
 	struct project_plan *plan; /* its current one; NULL: none */
 	bool dirty;
 	struct project *next_dirty;
+	uint64_t due_ms; /* when it is to be planned anew, whatever happens */
+	size_t due_at; /* its place in the heap, from 1 on; 0: it has none */
 
 	/* By the registry. */
 	struct entitlements *entitled; /* NULL: it is not registered */
@@ -65,6 +67,8 @@ struct planner {
 	struct member *members; /* by engine and id */
 	struct project *projects;
 	struct project *dirty;
+	struct project **due; /* a heap by due_ms */
+	size_t ndue, due_cap;
 	bool fresh; /* the ledger was not looked through yet */
 	size_t planned;
 
@@ -94,6 +98,10 @@ char *planner_key(const char *source, const char *name);
 size_t planner_key_size(const char *source, const char *name);
 void project_ring(struct planner *p, struct project *pr);
 struct project *project_need(struct planner *p, const char *name);
+/* Its plan is to be made anew at that time; UINT64_MAX: not by the clock. */
+void project_due(struct planner *p, struct project *pr, uint64_t due_ms);
+uint64_t projects_due_ms(const struct planner *p);
+void projects_ring_due(struct planner *p, uint64_t now_ms);
 /* Who owns this host changed, or may have: everyone who claims it is planned anew. */
 void host_ring(struct planner *p, const char *host);
 void claim_orphan(struct planner *p, const struct ledger_claim *c);

@@ -150,6 +150,22 @@ leaving_drop(struct planner *p, struct leaving *l)
 	free(l);
 }
 
+/* The clocks of slots that are not there any more. */
+static void
+forget_clocks(struct planner *p, const struct registered_project *old,
+	const struct registered_project *entry)
+{
+	for (size_t i = 0; old && i < old->nenvironments; i++) {
+		const struct registered_environment *o = &old->environments[i];
+		const struct registered_environment *e =
+			entry ? registered_environment_find(entry, o->name) : NULL;
+		const struct group g = {old->name, o->name, "", ""};
+		for (size_t k = 0; k < o->nslots; k++)
+			if (!e || !registered_slot_find(e, o->slot[k].name))
+				ledger_set_grace(p->ledger, &g, o->slot[k].name, NULL);
+	}
+}
+
 bool
 planner_put_project(struct planner *p, const struct registered_project *entry)
 {
@@ -162,6 +178,7 @@ planner_put_project(struct planner *p, const struct registered_project *entry)
 	if (old && registered_project_equal(old, entry))
 		return leaving; /* which it was not about to before */
 	call_containers(p, registrar_project(p->registrar, entry->name));
+	forget_clocks(p, old, entry);
 	registrar_put(p->registrar, entry);
 	call_containers(p, registrar_project(p->registrar, entry->name));
 	entry_ring(p, project_need(p, entry->name));
@@ -174,6 +191,7 @@ project_forget(struct planner *p, const struct registered_project *entry)
 	struct project *pr = project_need(p, entry->name);
 
 	call_containers(p, registrar_project(p->registrar, pr->name));
+	forget_clocks(p, entry, NULL);
 	registrar_remove(p->registrar, entry->source, pr->name);
 	call_containers(p, registrar_project(p->registrar, pr->name));
 	entry_ring(p, pr);

@@ -4,26 +4,14 @@
 #include <string.h>
 
 #include "reconciler/base/text.h"
-#include "reconciler/model/slot_choice.h"
+#include "reconciler/model/project_plan_inside.h"
 
-/* A plan while it is being made. */
-struct maker {
-	const struct project_view *view;
-	const struct settings *settings;
-	const struct ledger *ledger;
-	struct project_plan *plan;
-	struct arena *arena;
-	struct problems problems;
-	struct route *routes;
-	size_t nroutes;
-	/* Who holds which claim, sorted by claim. */
-	struct holding {
-		const struct ledger_claim *claim;
-		const struct member *member;
-		const struct convention_origin *from;
-	} * holdings;
-	size_t nholdings;
-};
+void
+plan_due(struct maker *k, uint64_t due_ms)
+{
+	if (due_ms > k->view->now_ms && due_ms < k->plan->due_ms)
+		k->plan->due_ms = due_ms;
+}
 
 static int
 holding_compare(const void *a, const void *b)
@@ -47,8 +35,7 @@ collect_holdings(struct maker *k, const struct member *members)
 		qsort(k->holdings, n, sizeof(*k->holdings), holding_compare);
 }
 
-/* The holdings of one claim stand side by side. */
-static const struct holding *
+const struct holding *
 holdings_of(const struct maker *k, const struct ledger_claim *c, size_t *ret_n)
 {
 	size_t low = 0, high = k->nholdings;
@@ -99,7 +86,7 @@ static_place(const struct maker *k, const char *host)
 	return s ? s->place : NULL;
 }
 
-static const char *
+const char *
 group_text(struct arena *a, const struct group *g)
 {
 	return arena_printf(a, "project %s, environment %s%s%s%s%s", text_quote(a, g->project),
@@ -181,208 +168,6 @@ complain_lost(struct maker *k, const struct ledger_claim *c)
 		complain_entry(k, c, what);
 }
 
-static enum server_state
-server_state_of(const struct maker *k, const struct member *m, bool in_active_slot)
-{
-	enum server_state state = member_state(m, k->settings);
-
-	if (state != SERVER_SERVING)
-		return state;
-	if (!in_active_slot)
-		return SERVER_STANDBY;
-	return m->endpoint->leaving ? SERVER_DRAINING : SERVER_SERVING;
-}
-
-static int
-server_compare(const void *a, const void *b)
-{
-	const struct server *x = a, *y = b;
-	int order = y->routed - x->routed;
-
-	if (!order)
-		order = text_compare(x->url, y->url);
-	if (!order)
-		order = text_compare(x->container_id, y->container_id);
-	return order ? order : text_compare(x->engine, y->engine);
-}
-
-/* Who serves gets the requests; where nobody does, those that are leaving still can. */
-static size_t
-servers_choose(struct server *servers, size_t n)
-{
-	enum server_state wanted = SERVER_DRAINING;
-	size_t routed = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (servers[i].state == SERVER_SERVING)
-			wanted = SERVER_SERVING;
-	for (size_t i = 0; i < n; i++)
-		routed += servers[i].routed = servers[i].state == wanted;
-	if (n)
-		qsort(servers, n, sizeof(*servers), server_compare);
-	return routed;
-}
-
-static struct server
-server_make(struct maker *k, const struct member *m, bool in_active_slot)
-{
-	return (struct server){
-		.url = arena_strdup(k->arena, m->url),
-		.container = arena_strdup(k->arena, m->endpoint->name),
-		.container_id = arena_strdup(k->arena, m->endpoint->id),
-		.engine = arena_strdup(k->arena, m->endpoint->engine),
-		.health = member_health_text(m, k->settings),
-		.state = server_state_of(k, m, in_active_slot),
-	};
-}
-
-/* How well a deployment could serve: ready, ready and about to leave, not ready. */
-static int
-member_fitness(const struct maker *k, const struct member *m)
-{
-	if (member_state(m, k->settings) != SERVER_SERVING)
-		return 0;
-	return m->endpoint->leaving ? 1 : 2;
-}
-
-/* "shop-42" is newer than "shop-9". */
-static int
-name_newer(const char *a, const char *b)
-{
-	size_t x = strlen(a), y = strlen(b);
-
-	return x != y ? (x > y ? 1 : -1) : strcmp(a, b);
-}
-
-/* 0: they are one deployment. */
-static int
-member_newer(const struct member *a, const struct member *b)
-{
-	int order = (a->deployed_ms > b->deployed_ms) - (a->deployed_ms < b->deployed_ms);
-
-	if (!order)
-		order = name_newer(a->slot, b->slot);
-	return order ? order : name_newer(a->deployment, b->deployment);
-}
-
-/* Where deployments supersede each other: the newest of those that can serve best; NULL where they
- * do not, and where what is no deployment can serve and none of them. */
-static const struct member *
-claim_newest(const struct maker *k, const struct holding *h, size_t n)
-{
-	const struct member *best = NULL;
-	int other = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct member *m = h[i].member;
-		if (!m->supersedes) {
-			other = member_fitness(k, m) > other ? member_fitness(k, m) : other;
-			continue;
-		}
-		int order = best ? member_fitness(k, m) - member_fitness(k, best) : 1;
-		if (order > 0 || (order == 0 && member_newer(m, best) > 0))
-			best = m;
-	}
-	return best && !member_fitness(k, best) && other ? NULL : best;
-}
-
-/* The slot that a claim's requests go to: a slot's own URL goes there, a shared one to the active
- * slot; NULL where the group has slots and none of them was ever ready. */
-static const char *
-claim_slot(const struct maker *k, const struct ledger_claim *c, const struct holding *h, size_t n)
-{
-	if (*c->slot)
-		return c->slot;
-	const char *active = ledger_active(k->ledger, &c->group);
-	for (size_t i = 0; i < n && !active; i++)
-		if (*h[i].member->slot && !h[i].member->supersedes)
-			return NULL;
-	return active ? active : "";
-}
-
-/* What is wrong with a route that nothing serves, and what to do. */
-static const char *
-why_no_servers(struct arena *a, const struct route *r, const char **ret_remedy)
-{
-	bool stands_by = false;
-
-	for (size_t i = 0; i < r->nservers; i++)
-		stands_by = stands_by || r->servers[i].state == SERVER_STANDBY;
-	*ret_remedy = "start a container for it, if it is to stay";
-	if (!r->nservers)
-		return r->held ? "its last container has gone; it answers 503 for a while, then 404"
-			       : "it is registered, and no container of it runs; it answers 503";
-	*ret_remedy = "see what its containers wait for";
-	if (!stands_by || !*r->slot)
-		return "no container of it is ready; it answers 503";
-	*ret_remedy =
-		"see to the active slot's container, give it the slot's label (waymark.slot), or "
-		"make the other slot active";
-	return arena_printf(a,
-		"a container of it is ready, and none in slot %s, which is active; it answers 503",
-		r->slot);
-}
-
-static void
-complain_no_servers(struct maker *k, const struct route *r)
-{
-	const char *remedy, *what = why_no_servers(k->arena, r, &remedy);
-
-	problem_add(&k->problems,
-		&(struct problem){
-			.code = PROBLEM_NO_SERVERS,
-			.object = arena_printf(k->arena, "host %s%s", r->host, r->path),
-			.what = what,
-			.remedy = remedy,
-			.project = k->plan->project,
-			.host = r->host,
-		});
-}
-
-/* Does the claim's traffic go where this container is? */
-static bool
-is_chosen(const struct member *m, const struct member *newest, const char *slot)
-{
-	if (!newest)
-		return slot && strcmp(m->slot, slot) == 0;
-	return m->supersedes && member_newer(m, newest) == 0;
-}
-
-static void
-route_add(struct maker *k, const struct ledger_claim *c)
-{
-	size_t n;
-	const struct holding *h = holdings_of(k, c, &n);
-	const struct member *newest = claim_newest(k, h, n);
-	const char *slot = newest ? newest->slot : claim_slot(k, c, h, n);
-	struct server *servers = ARENA_ARRAY(k->arena, struct server, n);
-	struct route *r = &k->routes[k->nroutes++];
-
-	*r = (struct route){
-		.host = arena_strdup(k->arena, c->host),
-		.path = arena_strdup(k->arena, c->path),
-		.kind = c->kind,
-		.project = k->plan->project,
-		.environment = arena_strdup(k->arena, c->group.environment),
-		.branch = arena_strdup(k->arena, c->group.branch),
-		.service = arena_strdup(k->arena, c->group.service),
-		.slot = slot ? arena_strdup(k->arena, slot) : "",
-		.held = n == 0 && !c->entries,
-		.nservers = n,
-		.servers = servers,
-	};
-	for (size_t i = 0; i < n; i++) {
-		const struct member *m = h[i].member;
-		servers[i] = server_make(k, m, is_chosen(m, newest, slot));
-		r->strip = r->strip || m->strip;
-		r->sticky = r->sticky || m->sticky;
-	}
-	r->nrouted = servers_choose(servers, n);
-	/* A slot that is registered and empty is nothing to mend. */
-	if (!r->nrouted && (n || r->held || c->kind != ROUTE_SLOT))
-		complain_no_servers(k, r);
-}
-
 static void
 add_routes(struct maker *k)
 {
@@ -393,10 +178,16 @@ add_routes(struct maker *k)
 		n++;
 	k->routes = ARENA_ARRAY(k->arena, struct route, n);
 	for (const struct ledger_claim *c = claims; c; c = c->project_next)
-		if (!static_place(k, c->host) && ledger_owner(k->ledger, c->host, c->path) == c)
-			route_add(k, c);
-		else
+		if (static_place(k, c->host) || ledger_owner(k->ledger, c->host, c->path) != c)
 			complain_lost(k, c);
+		else if (!*c->slot)
+			route_add(k, c);
+	/* Whether a slot's own URL is routed depends on who has the traffic of the shared ones. */
+	slots_make(k);
+	for (const struct ledger_claim *c = claims; c; c = c->project_next)
+		if (*c->slot && !static_place(k, c->host) &&
+			ledger_owner(k->ledger, c->host, c->path) == c)
+			route_add(k, c);
 }
 
 static void
@@ -459,6 +250,7 @@ add_static(struct maker *k, const struct settings_static *st)
 	for (size_t i = 0; i < st->nupstreams; i++)
 		servers[i] = (struct server){
 			.url = arena_strdup(k->arena, st->upstreams[i]),
+			.slot = "",
 			.health = "none",
 			.state = SERVER_SERVING,
 		};
@@ -471,6 +263,7 @@ add_static(struct maker *k, const struct settings_static *st)
 		.branch = "",
 		.service = "",
 		.slot = "",
+		.answer = st->nupstreams ? ANSWER_SERVED : ANSWER_DOWN,
 		.nservers = st->nupstreams,
 		.servers = servers,
 		.nrouted = servers_choose(servers, st->nupstreams),
@@ -545,54 +338,6 @@ add_entry_problems(struct maker *k)
 			p->place);
 }
 
-/* The registry names another slot than the one that serves. */
-static void
-complain_waiting(struct maker *k, const struct group *g, const char *wanted)
-{
-	const char *active = ledger_active(k->ledger, g);
-
-	if (!active || strcmp(wanted, active) == 0)
-		return;
-	problem_add(&k->problems,
-		&(struct problem){
-			.code = PROBLEM_SLOT_WAITING,
-			.object = group_text(k->arena, g),
-			.what = arena_printf(k->arena,
-				"the registry says that slot %s is active, and no container of it "
-				"is ready; %s serves until then",
-				wanted, *active ? active : "what has no slot"),
-			.remedy = "see what its containers wait for, or make the other slot active "
-				  "again",
-			.project = k->plan->project,
-		});
-}
-
-static bool
-has_slot(const struct member *m)
-{
-	return *m->slot && !m->supersedes;
-}
-
-/* One of each group speaks for it. */
-static bool
-is_first_of_group(const struct member *members, const struct member *m)
-{
-	for (const struct member *o = members; o != m; o = o->next)
-		if (has_slot(o) && group_equal(&o->group, &m->group))
-			return false;
-	return true;
-}
-
-static void
-add_slot_problems(struct maker *k, const struct member *members)
-{
-	for (const struct member *m = members; m; m = m->next) {
-		const char *wanted = has_slot(m) ? slot_registered(k->view, &m->group) : NULL;
-		if (wanted && is_first_of_group(members, m))
-			complain_waiting(k, &m->group, wanted);
-	}
-}
-
 /* Sorted, so that the same world gives the same bytes whatever order it was seen in. */
 static void
 plan_seal(struct maker *k, const struct renderer *const renderers[PLAN_OUTPUTS])
@@ -603,6 +348,8 @@ plan_seal(struct maker *k, const struct renderer *const renderers[PLAN_OUTPUTS])
 		qsort(k->routes, k->nroutes, sizeof(*k->routes), route_compare);
 	p->nroutes = k->nroutes;
 	p->routes = k->routes;
+	p->nslots = k->nslots;
+	p->slots = k->slots;
 	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
 		if (renderers[o])
 			renderers[o]->render(
@@ -626,6 +373,7 @@ project_plan_make(
 		.problems = {.arena = &plan->arena}};
 
 	plan->refs = 1;
+	plan->due_ms = UINT64_MAX;
 	plan->project = arena_strdup(k.arena, v->name);
 	if (strcmp(v->name, PROJECT_STATIC) == 0) {
 		add_statics(&k);
@@ -635,7 +383,7 @@ project_plan_make(
 		for (const struct member *m = v->members; m; m = m->next)
 			add_member_problems(&k, m);
 		add_entry_problems(&k);
-		add_slot_problems(&k, v->members);
+		add_slot_problems(&k);
 		free(k.holdings);
 	}
 	plan_seal(&k, renderers);

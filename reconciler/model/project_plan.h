@@ -19,6 +19,7 @@ struct project_view {
 	const struct registrar *registrar;
 	const char *name;
 	const struct entitlements *entitled; /* NULL: it is not registered */
+	uint64_t now_ms; /* wall clock */
 	const struct member *members; /* the head of its list; their claims stand in the ledger */
 };
 

@@ -162,16 +162,28 @@ bool
 registered_slots_equal(
 	const struct registered_environment *a, const struct registered_environment *b)
 {
-	if (a->nslots != b->nslots || text_compare(a->active, b->active))
+	if (a->nslots != b->nslots || a->weighted != b->weighted ||
+		text_compare(a->active, b->active))
 		return false;
 	for (size_t i = 0; i < a->nslots; i++) {
 		const struct registered_slot *x = &a->slot[i], *y = &b->slot[i];
 		if (strcmp(x->name, y->name) || x->state != y->state || x->port != y->port ||
 			x->since_ms != y->since_ms || x->until_ms != y->until_ms ||
-			text_compare(x->id, y->id) || text_compare(x->container, y->container))
+			x->weight != y->weight || text_compare(x->id, y->id) ||
+			text_compare(x->container, y->container))
 			return false;
 	}
 	return true;
+}
+
+/* What is asked of its containers. */
+static bool
+health_equal(const struct registered_environment *a, const struct registered_environment *b)
+{
+	return text_compare(a->health_path, b->health_path) == 0 &&
+	       a->health_interval_ms == b->health_interval_ms &&
+	       a->health_timeout_ms == b->health_timeout_ms && a->health_rise == b->health_rise &&
+	       a->health_fall == b->health_fall;
 }
 
 static bool
@@ -184,9 +196,10 @@ environments_equal(const struct registered_project *a, const struct registered_p
 		const struct registered_environment *y = &b->environments[i];
 		if (strcmp(x->name, y->name) || x->port != y->port ||
 			x->base_port != y->base_port || x->slots != y->slots ||
-			x->expires_ms != y->expires_ms ||
-			text_compare(x->health_path, y->health_path) ||
-			!registered_slots_equal(x, y))
+			x->expires_ms != y->expires_ms || x->sticky != y->sticky ||
+			texts_compare(
+				x->middlewares, x->nmiddlewares, y->middlewares, y->nmiddlewares) ||
+			!health_equal(x, y) || !registered_slots_equal(x, y))
 			return false;
 	}
 	return true;
@@ -247,6 +260,7 @@ slots_copy(struct arena *a, struct registered_environment *to,
 		slots[i].container = arena_strdup(a, from->slot[i].container);
 	}
 	to->active = arena_strdup(a, from->active);
+	to->weighted = from->weighted;
 	to->nslots = from->nslots;
 	to->slot = slots;
 	to->slots = to->slots || from->slots;
@@ -259,6 +273,7 @@ environment_copy(struct arena *a, const struct registered_environment *e)
 
 	copy.name = arena_strdup(a, e->name);
 	copy.health_path = arena_strdup(a, e->health_path);
+	copy.middlewares = texts_copy(a, e->middlewares, e->nmiddlewares);
 	slots_copy(a, &copy, e);
 	return copy;
 }

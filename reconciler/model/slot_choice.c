@@ -1,72 +1,221 @@
 #include "reconciler/model/slot_choice.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Could it serve as one of the group's slots? */
-static bool
-is_ready(const struct settings *s, const struct member *m, const struct group *g)
+/* What a promotion is known by: the slot, and since when it is active. */
+struct promotion {
+	char text[64];
+};
+
+static struct promotion
+promotion_of(const struct registered_environment *e)
 {
-	return !m->supersedes && m->nclaims && !m->endpoint->leaving && group_equal(&m->group, g) &&
-	       member_state(m, s) == SERVER_SERVING;
+	const struct registered_slot *s = registered_slot_find(e, e->active);
+	struct promotion p;
+
+	snprintf(p.text, sizeof(p.text), "%s %" PRIu64, e->active, s ? s->since_ms : 0);
+	return p;
+}
+
+const struct registered_environment *
+slot_environment(const struct project_view *v, const struct group *g)
+{
+	const struct registered_project *p = registrar_project(v->registrar, v->name);
+
+	return p && !*g->branch ? registered_environment_find(p, g->environment) : NULL;
+}
+
+const char *
+slot_registered(const struct project_view *v, const struct group *g)
+{
+	const struct registered_environment *e = slot_environment(v, g);
+
+	return e ? e->active : NULL;
+}
+
+bool
+member_has_slot(const struct member *m)
+{
+	return *m->slot && !m->supersedes;
+}
+
+bool
+member_is_fit(const struct project_view *v, const struct member *m)
+{
+	return !m->supersedes && m->nclaims && !m->endpoint->leaving &&
+	       member_state(m, v->settings) == SERVER_SERVING;
 }
 
 static bool
-slot_is_ready(const struct settings *s, const struct member *members, const struct group *g,
-	const char *slot)
+slot_is_ready(const struct project_view *v, const struct group *g, const char *slot)
 {
-	for (const struct member *m = members; m; m = m->next)
-		if (strcmp(m->slot, slot) == 0 && is_ready(s, m, g))
+	for (const struct member *m = v->members; m; m = m->next)
+		if (strcmp(m->slot, slot) == 0 && group_equal(&m->group, g) && member_is_fit(v, m))
 			return true;
 	return false;
 }
 
 /* The ready slot whose name comes first; NULL where none is ready. */
 static const char *
-slot_first_ready(const struct settings *s, const struct member *members, const struct group *g)
+slot_first_ready(const struct project_view *v, const struct group *g)
 {
 	const char *first = NULL;
-	for (const struct member *m = members; m; m = m->next)
-		if ((!first || strcmp(m->slot, first) < 0) && is_ready(s, m, g))
+
+	for (const struct member *m = v->members; m; m = m->next)
+		if ((!first || strcmp(m->slot, first) < 0) && group_equal(&m->group, g) &&
+			member_is_fit(v, m))
 			first = m->slot;
 	return first;
 }
 
-const char *
-slot_registered(const struct project_view *v, const struct group *g)
+/* The registry does not say. */
+static void
+choose_freely(const struct project_view *v, struct ledger *l, const struct group *g)
 {
-	const struct registered_project *p = registrar_project(v->registrar, v->name);
-	const struct registered_environment *e =
-		p && !*g->branch ? registered_environment_find(p, g->environment) : NULL;
+	const char *active = ledger_active(l, g);
 
-	return e ? e->active : NULL;
+	if (active && slot_is_ready(v, g, active))
+		return;
+	const char *next = slot_first_ready(v, g);
+	if (next)
+		ledger_choose(l, g, &(struct ledger_choice){.slot = next, .promotion = ""});
+}
+
+/* A slot that a rollback could go back to now; NULL where there is none. */
+static const char *
+slot_to_fall_back_to(
+	const struct project_view *v, const struct registered_environment *e, const struct group *g)
+{
+	if (v->settings->auto_rollback == ROLLBACK_NONE)
+		return NULL;
+	for (size_t i = 0; i < e->nslots; i++) {
+		const struct registered_slot *s = &e->slot[i];
+		uint64_t until = slot_until_ms(v, e, s);
+		if (s->state == SLOT_GRACE && strcmp(s->name, e->active) != 0 &&
+			(!until || until > v->now_ms) && slot_is_ready(v, g, s->name))
+			return s->name;
+	}
+	return NULL;
+}
+
+/* The active slot has no container that is ready. */
+static void
+choose_instead(const struct project_view *v, struct ledger *l, const struct group *g,
+	const struct registered_environment *e, const struct promotion *p)
+{
+	struct ledger_choice last;
+
+	if (!ledger_choice(l, g, &last)) {
+		/* What has no slot may have served until now. */
+		ledger_choose(l, g,
+			&(struct ledger_choice){
+				slot_is_ready(v, g, "") ? "" : e->active, "", false});
+		return;
+	}
+	/* One that never was ready has lost nothing: what served before goes on. */
+	if (strcmp(last.slot, e->active) != 0 || !*last.promotion)
+		return;
+	const char *next = slot_to_fall_back_to(v, e, g);
+	if (next)
+		ledger_choose(l, g, &(struct ledger_choice){next, p->text, true});
+}
+
+static void
+choose_registered(const struct project_view *v, struct ledger *l, const struct group *g,
+	const struct registered_environment *e)
+{
+	const struct promotion p = promotion_of(e);
+	struct ledger_choice last;
+	bool stays =
+		ledger_choice(l, g, &last) && last.fallback && strcmp(last.promotion, p.text) == 0;
+
+	if (stays && slot_is_ready(v, g, last.slot))
+		return;
+	if (slot_is_ready(v, g, e->active))
+		ledger_choose(l, g, &(struct ledger_choice){e->active, p.text, false});
+	else if (!stays)
+		choose_instead(v, l, g, e, &p);
 }
 
 static void
 choose_slot(const struct project_view *v, struct ledger *l, const struct group *g)
 {
-	const char *active = ledger_active(l, g), *wanted = slot_registered(v, g);
+	const struct registered_environment *e = slot_environment(v, g);
 
-	if (wanted && slot_is_ready(v->settings, v->members, g, wanted)) {
-		ledger_set_active(l, g, wanted);
+	if (e && e->active)
+		choose_registered(v, l, g, e);
+	else
+		choose_freely(v, l, g);
+}
+
+/* -- clocks -- */
+
+static bool
+is_of(const struct member *m, const struct registered_environment *e)
+{
+	return member_has_slot(m) && !*m->group.branch &&
+	       strcmp(m->group.environment, e->name) == 0;
+}
+
+bool
+slot_carries(const struct project_view *v, const struct registered_environment *e, const char *slot)
+{
+	for (const struct member *m = v->members; m; m = m->next) {
+		if (!is_of(m, e) || strcmp(m->slot, slot) != 0)
+			continue;
+		const char *active = ledger_active(v->ledger, &m->group);
+		const struct registered_slot *s = registered_slot_find(e, slot);
+		if ((active && strcmp(active, slot) == 0) ||
+			(e->weighted && s && s->weight && member_is_fit(v, m)))
+			return true;
+	}
+	return false;
+}
+
+uint64_t
+slot_until_ms(const struct project_view *v, const struct registered_environment *e,
+	const struct registered_slot *s)
+{
+	const struct group g = {v->name, e->name, "", ""};
+	struct ledger_grace grace;
+
+	if (s->state != SLOT_GRACE || !s->until_ms ||
+		!ledger_grace(v->ledger, &g, s->name, &grace) || grace.until_ms != s->until_ms)
+		return s->state == SLOT_GRACE || s->state == SLOT_RESERVED ? s->until_ms : 0;
+	return s->until_ms + grace.held_ms;
+}
+
+static void
+keep_clock(const struct project_view *v, struct ledger *l, const struct registered_environment *e,
+	const struct registered_slot *s)
+{
+	const struct group g = {v->name, e->name, "", ""};
+	bool ends = s->state == SLOT_GRACE && s->until_ms;
+	bool stands = ends && slot_carries(v, e, s->name);
+	struct ledger_grace grace;
+	bool known = ledger_grace(l, &g, s->name, &grace) && grace.until_ms == s->until_ms;
+
+	if (!ends || (!known && !stands)) {
+		ledger_set_grace(l, &g, s->name, NULL);
 		return;
 	}
-	if (wanted) {
-		/* What has no slot may have served until now. */
-		if (!active)
-			ledger_set_active(
-				l, g, slot_is_ready(v->settings, v->members, g, "") ? "" : wanted);
-		return;
+	if (!known)
+		grace = (struct ledger_grace){.until_ms = s->until_ms};
+	if (stands && !grace.since_ms)
+		grace.since_ms = v->now_ms;
+	if (!stands && grace.since_ms) {
+		grace.held_ms += v->now_ms > grace.since_ms ? v->now_ms - grace.since_ms : 0;
+		grace.since_ms = 0;
 	}
-	if (active && slot_is_ready(v->settings, v->members, g, active))
-		return;
-	const char *next = slot_first_ready(v->settings, v->members, g);
-	if (next)
-		ledger_set_active(l, g, next);
+	ledger_set_grace(l, &g, s->name, &grace);
 }
 
 void
 project_choose_slots(const struct project_view *v, struct ledger *l)
 {
+	const struct registered_project *p = registrar_project(v->registrar, v->name);
 	const struct group *last = NULL; /* most projects have one */
 
 	for (const struct member *m = v->members; m; m = m->next) {
@@ -76,4 +225,7 @@ project_choose_slots(const struct project_view *v, struct ledger *l)
 		choose_slot(v, l, &m->group);
 		last = &m->group;
 	}
+	for (size_t i = 0; p && i < p->nenvironments; i++)
+		for (size_t k = 0; k < p->environments[i].nslots; k++)
+			keep_clock(v, l, &p->environments[i], &p->environments[i].slot[k]);
 }

@@ -88,12 +88,19 @@ print_row(struct buf *b, const struct slot_transition *t)
 	buf_adds(b, "\n");
 }
 
+static const char beside_the_table[] =
+	"\nA cleanup is two steps.  The first one ends the slot's time: a reservation and a grace\n"
+	"period end now, and a deployed slot comes into a grace period that ends now.  When no\n"
+	"request can reach it any more, the second one makes it empty.\n"
+	"A promote, a rollback and a cleanup take the environment's weights away.\n";
+
 void
 slot_table_print(struct buf *b)
 {
 	buf_addf(b, "  %-9s %-14s%s\n", "command", "of a slot", "makes it");
 	for (size_t i = 0; i < COUNT(transitions); i++)
 		print_row(b, &transitions[i]);
+	buf_adds(b, beside_the_table);
 }
 
 /* -- looking -- */
@@ -119,10 +126,17 @@ slot_container(struct arena *a, const char *project, const struct registered_env
 	return arena_printf(a, "%s-%s-%s", project, e->name, slot);
 }
 
-bool
-slot_has_ended(const struct registered_slot *s, uint64_t now_ms)
+uint64_t
+slot_end_ms(const struct registered_slot *s, const struct slot_fact *f)
 {
-	return s->until_ms && s->until_ms <= now_ms;
+	return s->until_ms && f && f->until_ms > s->until_ms ? f->until_ms : s->until_ms;
+}
+
+bool
+slot_has_ended(const struct registered_slot *s, const struct slot_fact *f, uint64_t now_ms)
+{
+	uint64_t end = slot_end_ms(s, f);
+	return end && end <= now_ms;
 }
 
 /* -- one request -- */
@@ -179,6 +193,18 @@ carries_traffic(const struct applying *ap, const struct registered_slot *s)
 	return slot_fact_find(ap->r->facts, s->name)->traffic;
 }
 
+static uint64_t
+end_of(const struct applying *ap, const struct registered_slot *s)
+{
+	return slot_end_ms(s, slot_fact_find(ap->r->facts, s->name));
+}
+
+static bool
+has_ended(const struct applying *ap, const struct registered_slot *s)
+{
+	return slot_has_ended(s, slot_fact_find(ap->r->facts, s->name), ap->r->now_ms);
+}
+
 static const char *
 when_text(struct arena *a, uint64_t ms, uint64_t now_ms)
 {
@@ -219,7 +245,7 @@ fill(const struct applying *ap, const struct registered_slot *s, const char *tem
 		{"{s}", s->name},
 		{"{other}", other_slot(ap, s)},
 		{"{id}", s->id ? s->id : "which gives no id"},
-		{"{until}", when_text(ap->arena, s->until_ms, ap->r->now_ms)},
+		{"{until}", when_text(ap->arena, end_of(ap, s), ap->r->now_ms)},
 	};
 	struct buf b = {0};
 
@@ -282,7 +308,7 @@ static bool
 check_needs(struct applying *ap, const struct registered_slot *s, const struct slot_transition *t)
 {
 	const struct slot_request *r = ap->r;
-	bool ended = slot_has_ended(s, r->now_ms);
+	bool ended = has_ended(ap, s);
 
 	if (t->needs & SLOT_NEVER)
 		return refuse(ap, s, t->why, t->remedy);
@@ -321,7 +347,7 @@ holder(const struct applying *ap)
 {
 	for (size_t i = 0; i < ap->n; i++) {
 		struct registered_slot *s = &ap->slots[i];
-		if (s->state == SLOT_RESERVED && !slot_has_ended(s, ap->r->now_ms))
+		if (s->state == SLOT_RESERVED && !has_ended(ap, s))
 			return s;
 	}
 	return NULL;
@@ -472,6 +498,26 @@ enter(struct applying *ap, struct registered_slot *s, enum slot_state state)
 		s->container = NULL;
 }
 
+/* The first step of a cleanup.  What is killed after it leaves a slot whose time is over, which
+ * may be cleaned up again. */
+static void
+end_time(const struct applying *ap, struct registered_slot *s)
+{
+	if (s->state == SLOT_DEPLOYED) {
+		s->state = SLOT_GRACE;
+		s->since_ms = ap->r->now_ms;
+	}
+	s->until_ms = ap->r->now_ms;
+}
+
+static void
+drop_weights(struct applying *ap, struct registered_environment *e)
+{
+	for (size_t i = 0; i < ap->n; i++)
+		ap->slots[i].weight = 0;
+	e->weighted = false;
+}
+
 bool
 slot_apply(struct arena *a, const struct registered_environment *e, const struct slot_request *r,
 	struct slot_change *ret, struct slot_refusal *retrefusal)
@@ -491,7 +537,10 @@ slot_apply(struct arena *a, const struct registered_environment *e, const struct
 		left = find(&ap, active);
 		active = s->name;
 	}
-	enter(&ap, s, t->to);
+	if (r->command == SLOT_CLEANUP && r->ending)
+		end_time(&ap, s);
+	else
+		enter(&ap, s, t->to);
 	if (left)
 		enter(&ap, left, SLOT_GRACE);
 	*ret = (struct slot_change){
@@ -503,5 +552,7 @@ slot_apply(struct arena *a, const struct registered_environment *e, const struct
 	ret->after.active = active;
 	ret->after.nslots = ap.n;
 	ret->after.slot = ap.slots;
+	if (r->command != SLOT_DEPLOY)
+		drop_weights(&ap, &ret->after);
 	return true;
 }

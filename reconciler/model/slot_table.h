@@ -102,6 +102,8 @@ struct slot_fact {
 	size_t ready; /* those that could serve */
 	bool traffic; /* requests of the environment's hosts go to it */
 	const char *container; /* the name of one; NULL: none */
+	uint64_t until_ms; /* when its time ends, with what a grace period stood still; 0: not known
+			    */
 };
 
 struct slot_facts {
@@ -115,6 +117,7 @@ struct slot_request {
 	const char *slot; /* NULL: the one that it can only be */
 	const char *id; /* deploy: the new reservation's; promote: the one it must be, or NULL */
 	bool discard_rollback;
+	bool ending; /* cleanup: the first of its two steps, after which the slot's time is over */
 	uint64_t now_ms; /* wall clock */
 	uint64_t grace_ms;
 	uint64_t reservation_ms;
@@ -139,10 +142,16 @@ const struct slot_fact *slot_fact_find(const struct slot_facts *facts, const cha
 /* The container of a slot as the registry has it, else {project}-{environment}-{slot}. */
 const char *slot_container(struct arena *a, const char *project,
 	const struct registered_environment *e, const char *slot);
-/* Has a reservation or a grace period an end, and is it past? */
-bool slot_has_ended(const struct registered_slot *s, uint64_t now_ms);
+/* When a reservation or a grace period ends: as the registry says, or later where the running
+ * Waymark knows that the clock stood still; 0: never.  The fact may be NULL. */
+uint64_t slot_end_ms(const struct registered_slot *s, const struct slot_fact *f);
+/* Has it an end, and is it past? */
+bool slot_has_ended(const struct registered_slot *s, const struct slot_fact *f, uint64_t now_ms);
 
-/* From the environment as it is registered (one without slots has two that are empty) to the one
+/* A promote, a rollback and a cleanup take the environment's weights away: all requests go to the
+ * active slot then.
+ *
+ * From the environment as it is registered (one without slots has two that are empty) to the one
  * that is to be registered.  False with the reason and the way out where that must not be. */
 bool slot_apply(struct arena *a, const struct registered_environment *e,
 	const struct slot_request *r, struct slot_change *ret, struct slot_refusal *retrefusal);

@@ -31,6 +31,7 @@ struct snapshot_chunk {
 	/* The sum of the fragments' digests: whatever chunks the plans stand in, all of them
 	 * together come to the same. */
 	uint64_t digest[PLAN_OUTPUTS];
+	unsigned uses[PLAN_OUTPUTS]; /* the bits of all its fragments */
 	/* For an output to hang something on; freed with the chunk. */
 	void *extra[PLAN_OUTPUTS];
 	void (*extra_free[PLAN_OUTPUTS])(void *extra);

@@ -227,26 +227,52 @@ print_domains(struct buf *b, const struct registered_project *p)
 }
 
 static void
+print_flag(struct buf *b, const char *key, bool flag)
+{
+	if (!flag)
+		return;
+	print_key(b, key);
+	buf_adds(b, "true");
+}
+
+static void
+print_duration(struct buf *b, const char *key, uint64_t ms)
+{
+	if (!ms)
+		return;
+	print_key(b, key);
+	buf_addf(b, "\"%llums\"", (unsigned long long)ms);
+}
+
+static void
+print_health(struct buf *b, const struct registered_environment *e)
+{
+	if (!e->health_path && !e->health_interval_ms && !e->health_timeout_ms && !e->health_rise &&
+		!e->health_fall)
+		return;
+	print_key(b, "health");
+	buf_adds(b, "{");
+	if (e->health_path)
+		print_text(b, "path", *e->health_path ? e->health_path : "/");
+	print_duration(b, "interval", e->health_interval_ms);
+	print_duration(b, "timeout", e->health_timeout_ms);
+	print_number(b, "rise", e->health_rise);
+	print_number(b, "fall", e->health_fall);
+	buf_adds(b, "}");
+}
+
+static void
 print_environment(struct buf *b, const struct registered_environment *e)
 {
 	print_key(b, e->name);
 	buf_adds(b, "{");
 	print_number(b, "port", e->port);
 	print_number(b, "base_port", e->base_port);
-	if (e->health_path) {
-		print_key(b, "health");
-		buf_adds(b, "{");
-		print_text(b, "path", *e->health_path ? e->health_path : "/");
-		buf_adds(b, "}");
-	}
-	if (e->slots) {
-		print_key(b, "slots");
-		buf_adds(b, "true");
-	}
-	if (e->expires_ms) {
-		print_key(b, "expires");
-		buf_addf(b, "\"%llums\"", (unsigned long long)e->expires_ms);
-	}
+	print_health(b, e);
+	print_flag(b, "slots", e->slots);
+	print_flag(b, "sticky", e->sticky);
+	print_texts(b, "middlewares", e->middlewares, e->nmiddlewares);
+	print_duration(b, "expires", e->expires_ms);
 	buf_adds(b, "}");
 }
 
@@ -281,6 +307,18 @@ print_slot(struct buf *b, const struct registered_slot *s)
 }
 
 static void
+print_weights(struct buf *b, const struct registered_environment *e)
+{
+	if (!e->weighted)
+		return;
+	print_key(b, "weights");
+	buf_adds(b, "{");
+	for (size_t i = 0; i < e->nslots; i++)
+		print_number(b, e->slot[i].name, e->slot[i].weight);
+	buf_adds(b, "}");
+}
+
+static void
 print_slots(struct buf *b, const struct registered_project *p)
 {
 	print_key(b, "slots");
@@ -293,6 +331,7 @@ print_slots(struct buf *b, const struct registered_project *p)
 		print_key(b, e->name);
 		buf_adds(b, "{");
 		print_text(b, "active", e->active);
+		print_weights(b, e);
 		print_key(b, "slots");
 		buf_adds(b, "{");
 		for (size_t k = 0; k < e->nslots; k++)

@@ -206,7 +206,7 @@ static bool
 is_same_slot(const struct registered_slot *a, const struct registered_slot *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->state == b->state && a->port == b->port &&
-	       a->since_ms == b->since_ms && a->until_ms == b->until_ms &&
+	       a->since_ms == b->since_ms && a->until_ms == b->until_ms && a->weight == b->weight &&
 	       text_compare(a->container, b->container) == 0;
 }
 
@@ -299,6 +299,7 @@ make(struct merging *g, const struct registered_project *identity, bool of_book)
 		if (of_book) {
 			mine[i].nslots = 0;
 			mine[i].active = NULL;
+			mine[i].weighted = false;
 		}
 	}
 	for (size_t i = 0; i < g->nstands; i++)

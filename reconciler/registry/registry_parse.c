@@ -12,6 +12,9 @@
 #define CODEB_BASE_MIN 4000
 #define CODEB_BASE_MAX 4999
 
+#define MIDDLEWARES_MAX 16
+#define MIDDLEWARE_MAX_OCTETS 128
+
 #define LEAST "{\"version\": 1, \"projects\": {}}"
 #define PROJECT_REMEDY "write {} where there is nothing to say of it"
 #define ENVIRONMENT_REMEDY "write {\"port\": 3000}, or {} where there is nothing to say of it"
@@ -66,9 +69,25 @@ read_domains(struct registry_reader *r, const struct registry_at *up, const json
 
 /* -- environments -- */
 
+/* How a container is asked.  The path may be a label's, so these count without one here. */
+static void
+read_asking(struct registry_reader *r, const struct registry_at *at, const json_t *o,
+	struct registered_environment *ret)
+{
+	reader_duration(r, at, o, "interval", "100ms", "1h",
+		"write how often it is asked, such as \"5s\"", &ret->health_interval_ms);
+	reader_duration(r, at, o, "timeout", "10ms", "1m",
+		"write how long an answer may take, such as \"2s\"", &ret->health_timeout_ms);
+	reader_count(r, at, o, "rise", 1, 100,
+		"write after how many answers in a row it is ready, such as 1", &ret->health_rise);
+	reader_count(r, at, o, "fall", 1, 100,
+		"write after how many failures in a row it is not ready any more, such as 2",
+		&ret->health_fall);
+}
+
 static void
 read_health(struct registry_reader *r, const struct registry_at *up, const json_t *o,
-	struct arena *a, const char **ret)
+	struct arena *a, struct registered_environment *ret)
 {
 	static const char remedy[] = "write {\"path\": \"/health\"}";
 	const struct registry_at at = {up, "health", 0}, inner = {&at, "path", 0};
@@ -76,13 +95,49 @@ read_health(struct registry_reader *r, const struct registry_at *up, const json_
 	const char *path = json_string_value(v);
 	struct err e;
 
-	if (json_is_object(v))
+	if (json_is_object(v)) {
 		reader_text(r, &at, v, "path", remedy, &path);
-	else if (v && !path)
+		read_asking(r, &at, v, ret);
+	} else if (v && !path) {
 		reader_refuse_kind(r, &at, v, "an object with a path", remedy);
-	if (path && path_parse(a, path, ret, &e) < 0)
+	}
+	if (path && path_parse(a, path, &ret->health_path, &e) < 0)
 		reader_refuse(r, json_is_object(v) ? &inner : &at, "write a path such as /health",
 			"%s", e.text);
+}
+
+/* The provider is told, lest a name mean something else in each of the proxy's own. */
+static int
+middleware_parse(struct arena *a, const char *text, const char **ret, struct err *reterr)
+{
+	size_t name =
+		strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+	const char *at = text + name;
+	size_t provider = *at == '@' ? strspn(at + 1, "abcdefghijklmnopqrstuvwxyz") : 0;
+
+	if (!name || !provider || at[1 + provider])
+		return err_set(reterr, EINVAL, "not a middleware with its provider: '%s'",
+			host_shown(text).text);
+	if (strlen(text) > MIDDLEWARE_MAX_OCTETS)
+		return err_set(reterr, EINVAL, "more than %d octets: '%s'", MIDDLEWARE_MAX_OCTETS,
+			host_shown(text).text);
+	*ret = arena_strdup(a, text);
+	return 0;
+}
+
+static void
+read_middlewares(struct registry_reader *r, const struct registry_at *up, const json_t *o,
+	struct arena *a, struct registered_environment *ret)
+{
+	static const struct reader_list how = {"a middleware",
+		"write its name and its provider as the proxy knows them, such as headers@file",
+		middleware_parse};
+	const struct registry_at at = {up, "middlewares", 0};
+
+	ret->nmiddlewares = reader_texts(r, up, o, "middlewares", &how, a, &ret->middlewares);
+	if (ret->nmiddlewares > MIDDLEWARES_MAX)
+		reader_refuse(r, &at, "make one chain of them in the proxy, and name that",
+			"more than %d middlewares", MIDDLEWARES_MAX);
 }
 
 static void
@@ -123,9 +178,12 @@ read_environment(struct registry_reader *r, const struct registry_at *at, const 
 	reader_port(r, at, v, "port", codeb ? &ret->base_port : &ret->port);
 	if (!codeb)
 		reader_port(r, at, v, "base_port", &ret->base_port);
-	read_health(r, at, v, a, &ret->health_path);
+	read_health(r, at, v, a, ret);
 	reader_bool(r, at, v, "slots",
 		"write true or false here; the slots themselves stand in slots.json", &ret->slots);
+	reader_bool(r, at, v, "sticky", "write true where a visitor is to stay with one server",
+		&ret->sticky);
+	read_middlewares(r, at, v, a, ret);
 	read_expires(r, at, v, &ret->expires_ms);
 }
 
@@ -354,7 +412,6 @@ parse_projects(struct registry_reader *r, json_t *projects)
 	json_decref(labels);
 }
 
-/* Members that CodeB does not have. */
 static bool
 has_any(const json_t *o, const char *const *keys, size_t n)
 {
@@ -364,7 +421,8 @@ has_any(const json_t *o, const char *const *keys, size_t n)
 	return false;
 }
 
-/* Counts ports; false where the environment is not CodeB's. */
+/* Counts ports; false where the environment has what CodeB's do not have.  sticky and middlewares
+ * are not looked at: who adds them to a file of CodeB's must not change what its ports mean. */
 static bool
 environment_looks_codeb(const json_t *e, size_t *ports)
 {

@@ -69,7 +69,7 @@ struct registry_reading *registry_parse_ssot(
 /* slots.json, or one slots/{project}-{environment}.json, which is known by its folder's name (its
  * object holds the slots themselves; its project and environment are those of the file's name,
  * parted at the last '-', unless it says them): projects that have nothing but environments with
- * active and slots.  An entry whose name has a ':' is "project:environment". */
+ * active, weights and slots.  An entry whose name has a ':' is "project:environment". */
 struct registry_reading *registry_parse_slots(
 	const char *text, size_t n, const struct registry_options *o, bool *ret_broken);
 void registry_reading_destroy(struct registry_reading *r);

@@ -38,6 +38,9 @@ static const char sql_slot[] =
 	"id = EXCLUDED.id, container = EXCLUDED.container";
 static const char sql_active[] =
 	"UPDATE waymark.environment SET active = $3 WHERE project = $1 AND name = $2";
+static const char sql_weights[] =
+	"UPDATE waymark.slot SET weight = NULL WHERE project = $1 AND environment = $2 "
+	"AND weight IS NOT NULL";
 
 /* -- asking -- */
 
@@ -248,11 +251,28 @@ write_change(struct writing *g, const struct slot_change *c, struct err *reterr)
 	}
 	if (r >= 0)
 		r = run(g, sql_active, active, 3, reterr);
+	/* Tables of before have no such column, and no weights. */
+	if (r >= 0 && g->now.weighted && !c->after.weighted)
+		r = run(g, sql_weights, active, 2, reterr);
 	if (r >= 0)
 		r = run(g, "COMMIT", NULL, 0, reterr);
 	if (r < 0 && PQstatus(g->conn) != CONNECTION_OK)
 		err_wrap(reterr, "whether it was written is not known, see `waymark slot list`");
 	return r;
+}
+
+/* How the slots stand afterwards; the rest is as it was given, for what was read ends here. */
+static struct registered_environment
+after_of(const struct registered_environment *seen, const struct registered_environment *after)
+{
+	struct registered_environment e = *seen;
+
+	e.slots = after->slots;
+	e.active = after->active;
+	e.weighted = after->weighted;
+	e.nslots = after->nslots;
+	e.slot = after->slot;
+	return e;
 }
 
 enum registry_wrote
@@ -273,10 +293,8 @@ registry_write_postgres(struct arena *a, const struct registry_write *w, struct 
 	if (result == WROTE_DONE && !w->dry_run && write_change(&g, &c, reterr) < 0)
 		result = WROTE_FAILED;
 	if (result == WROTE_DONE) {
-		/* The rest of it is the one that was given. */
-		c.after.name = w->seen->name;
-		c.after.health_path = w->seen->health_path;
 		*ret = c;
+		ret->after = after_of(w->seen, &c.after);
 	}
 	PQfinish(g.conn); /* which ends a transaction that was not committed */
 	registered_project_unref(g.project);

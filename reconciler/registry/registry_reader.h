@@ -70,6 +70,12 @@ void reader_text(struct registry_reader *r, const struct registry_at *up, const 
 	const char *key, const char *remedy, const char **ret);
 void reader_bool(struct registry_reader *r, const struct registry_at *up, const json_t *object,
 	const char *key, const char *remedy, bool *ret);
+/* A whole number within bounds. */
+void reader_count(struct registry_reader *r, const struct registry_at *up, const json_t *object,
+	const char *key, uint32_t least, uint32_t most, const char *remedy, uint32_t *ret);
+/* A duration within bounds, which are durations themselves ("100ms"). */
+void reader_duration(struct registry_reader *r, const struct registry_at *up, const json_t *object,
+	const char *key, const char *least, const char *most, const char *remedy, uint32_t *ret_ms);
 void reader_port(struct registry_reader *r, const struct registry_at *up, const json_t *object,
 	const char *key, uint16_t *ret);
 void reader_time(struct registry_reader *r, const struct registry_at *up, const json_t *object,

@@ -228,15 +228,62 @@ reader_object(struct registry_reader *r, const struct registry_at *up, const jso
 	return NULL;
 }
 
+/* JSON has one kind of numbers: 3.0 is 3. */
+static bool
+count_of(const json_t *v, uint32_t least, uint32_t most, uint32_t *ret)
+{
+	double number = json_number_value(v);
+
+	if (!json_is_number(v) || !(number >= least && number <= most) ||
+		(double)(uint32_t)number != number)
+		return false;
+	*ret = (uint32_t)number;
+	return true;
+}
+
+void
+reader_count(struct registry_reader *r, const struct registry_at *up, const json_t *object,
+	const char *key, uint32_t least, uint32_t most, const char *remedy, uint32_t *ret)
+{
+	const struct registry_at at = {up, key, 0};
+	const json_t *v = reader_member(object, key);
+
+	if (v && !count_of(v, least, most, ret))
+		reader_refuse(r, &at, remedy, "not a whole number from %u to %u: %s", least, most,
+			registry_shown(v).text);
+}
+
+void
+reader_duration(struct registry_reader *r, const struct registry_at *up, const json_t *object,
+	const char *key, const char *least, const char *most, const char *remedy, uint32_t *ret_ms)
+{
+	const struct registry_at at = {up, key, 0};
+	const char *text = NULL;
+	uint64_t ms, low = 0, high = 0;
+	struct err e;
+
+	reader_text(r, up, object, key, remedy, &text);
+	if (!text)
+		return;
+	duration_parse(least, &low, NULL);
+	duration_parse(most, &high, NULL);
+	if (duration_parse(text, &ms, &e) < 0)
+		reader_refuse(r, &at, remedy, "%s", e.text);
+	else if (ms < low || ms > high)
+		reader_refuse(r, &at, remedy, "not from %s to %s: '%s'", least, most,
+			host_shown(text).text);
+	else
+		*ret_ms = (uint32_t)ms;
+}
+
 static bool
 port_of(const json_t *v, uint16_t *ret)
 {
+	uint32_t number;
+
 	if (json_is_string(v))
 		return port_parse(json_string_value(v), ret, NULL) >= 0;
-	if (!json_is_number(v))
-		return false;
-	double number = json_number_value(v);
-	if (!(number >= 1 && number <= UINT16_MAX) || (double)(uint16_t)number != number)
+	if (!count_of(v, 1, UINT16_MAX, &number))
 		return false;
 	*ret = (uint16_t)number;
 	return true;

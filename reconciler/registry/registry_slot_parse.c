@@ -12,6 +12,7 @@
 
 #define SLOT_REMEDY "write {\"state\": \"deployed\", \"port\": 4051}, or null where it is empty"
 #define ID_REMEDY "write 32 of 0-9 and a-f, or leave it out"
+#define WEIGHT_MAX 1000
 #define SLOTS_REMEDY                                                                               \
 	"write {\"active\": \"blue\", \"blue\": {\"state\": \"active\", \"port\": 4051}}"
 
@@ -174,7 +175,8 @@ is_slot(const char *key, const json_t *v)
 {
 	if (strcmp(key, "blue") == 0 || strcmp(key, "green") == 0)
 		return true;
-	return json_is_object(v) && strcmp(key, "slots") != 0 && registry_word_ok(key) &&
+	return json_is_object(v) && strcmp(key, "slots") != 0 && strcmp(key, "weights") != 0 &&
+	       registry_word_ok(key) &&
 	       (json_object_get(v, "state") || json_object_get(v, "status"));
 }
 
@@ -286,6 +288,38 @@ normalise(struct slots *s, const struct registered_slot *active, uint64_t grace_
 	}
 }
 
+/* How requests are shared.  A slot that is not named has no weight; where none has any, `active`
+ * alone counts. */
+static void
+read_weights(struct registry_reader *r, const struct registry_at *up, const json_t *entry,
+	struct slots *s, struct registered_environment *ret)
+{
+	const struct registry_at at = {up, "weights", 0};
+	json_t *weights =
+		reader_object(r, up, entry, "weights", "write {\"blue\": 90, \"green\": 10}");
+	size_t faults = r->faults;
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(weights, key, v)
+	{
+		const struct registry_at inner = {&at, key, 0};
+		struct registered_slot *slot = slot_find(s, key);
+		uint32_t weight = 0;
+		if (json_is_null(v) || r->faults - faults > SLOTS_MAX)
+			continue;
+		if (!slot) {
+			reader_refuse(r, &inner, "name one of the slots that are there",
+				"there is no slot of that name to get requests");
+			continue;
+		}
+		reader_count(r, &at, weights, key, 0, WEIGHT_MAX,
+			"write its share of the requests, such as 90", &weight);
+		slot->weight = (uint16_t)weight;
+		ret->weighted = ret->weighted || weight > 0;
+	}
+}
+
 /* An entry may say whose it is; then it must be the one under whose name it stands. */
 static void
 check_member(struct registry_reader *r, const struct registry_at *at, const json_t *entry,
@@ -313,6 +347,7 @@ reader_slots(struct registry_reader *r, const struct registry_at *at, json_t *en
 	struct registered_slot *active =
 		name ? named_slot(r, at, name, &s) : slot_by_state(r, at, &s);
 	normalise(&s, active, r->options->grace_ms);
+	read_weights(r, at, entry, &s, ret);
 	ret->slots = true;
 	ret->active = active ? active->name : NULL;
 	ret->nslots = s.n;

@@ -80,7 +80,7 @@ static bool
 is_slot(const char *key, const json_t *v)
 {
 	return strcmp(key, "blue") == 0 || strcmp(key, "green") == 0 ||
-	       (json_is_object(v) && strcmp(key, "slots") != 0 &&
+	       (json_is_object(v) && strcmp(key, "slots") != 0 && strcmp(key, "weights") != 0 &&
 		       (json_object_get(v, "state") || json_object_get(v, "status")));
 }
 
@@ -365,6 +365,9 @@ write_entry(struct edit *d)
 	const struct registered_environment *before = d->e->before, *after = d->e->after;
 
 	write_active(d);
+	/* No command gives any. */
+	if (before && before->weighted && !after->weighted)
+		set(d, "weights", NULL, NULL, NULL);
 	for (size_t i = 0; i < after->nslots; i++) {
 		const struct registered_slot *s = &after->slot[i];
 		const struct registered_slot *was =

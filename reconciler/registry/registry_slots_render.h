@@ -3,7 +3,8 @@
  *
  * What does not change stays byte for byte, other programs' members too; so does the way the file
  * names things: active or activeSlot, state or status, its words for states, slots under `slots` or
- * beside it, null for an empty one, CodeB's names for times.  Pure.
+ * beside it, null for an empty one, CodeB's names for times.  Weights go where there are none any
+ * more; no change brings any.  Pure.
  */
 #ifndef RECONCILER_REGISTRY_REGISTRY_SLOTS_RENDER_H
 #define RECONCILER_REGISTRY_REGISTRY_SLOTS_RENDER_H

@@ -279,6 +279,7 @@ read_once(struct writing *g, struct err *reterr)
 	g->before = find_environment(g->reading, g->w->request->project, g->w->seen->name);
 	g->now = *g->w->seen;
 	g->now.active = g->before ? g->before->active : NULL;
+	g->now.weighted = g->before && g->before->weighted;
 	g->now.nslots = g->before ? g->before->nslots : 0;
 	g->now.slot = g->before ? g->before->slot : NULL;
 	return 0;
@@ -395,12 +396,13 @@ check_text(const struct writing *g, const struct buf *text, const struct slot_ch
 		return -EINVAL;
 	const struct registered_environment *e =
 		find_environment(r, g->w->request->project, g->w->seen->name);
-	bool same = e && (!e->active == !c->after.active) &&
+	bool same = e && e->weighted == c->after.weighted && (!e->active == !c->after.active) &&
 		    (!e->active || strcmp(e->active, c->after.active) == 0);
 	for (size_t i = 0; same && i < c->after.nslots; i++) {
 		const struct registered_slot *want = &c->after.slot[i];
 		const struct registered_slot *got = registered_slot_find(e, want->name);
-		same = got ? got->state == want->state && got->until_ms == want->until_ms
+		same = got ? got->state == want->state && got->until_ms == want->until_ms &&
+				       got->weight == want->weight
 			   : want->state == SLOT_EMPTY;
 	}
 	registry_reading_destroy(r);

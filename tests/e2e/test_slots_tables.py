@@ -1,8 +1,10 @@
 """`waymark slot` on Waymark's own tables: one transaction, and of two at once one wins."""
 
 import concurrent.futures
+import contextlib
 import json
 
+import psycopg2
 import pytest
 
 import counts
@@ -32,6 +34,22 @@ class Slots:
     def do(self, command, *options, user="writer", environment="production"):
         return waymark_module.command("slot", command, "shop", environment, "--offline", *options,
                                       config=self.configs[user], timeout=40)
+
+    def as_writer(self, text):
+        with contextlib.closing(psycopg2.connect(
+                self.tables.database.server.url(self.tables.database.name, WRITER))) as connection:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(text)
+
+    def check(self):
+        done = waymark_module.command("check", config=self.configs["reader"], timeout=40)
+        return done.stdout + done.stderr if done.returncode else ""
+
+    def entry(self):
+        return self.tables.sql("SELECT entry FROM waymark.entry WHERE name = 'shop'")[0][0]
+
+    def weights(self):
+        return [w for w, in self.tables.sql("SELECT weight FROM waymark.slot ORDER BY name")]
 
     def states(self):
         return " ".join(s for s, in self.tables.sql("SELECT state FROM waymark.slot ORDER BY name"))
@@ -89,11 +107,66 @@ def test_two_at_once(slots):
             assert sorted(slots.states().split()) == ["active", "grace-period"]
 
 
+def test_what_is_said_of_serving(slots):
+    """Each column, as it would stand in ssot.json and slots.json; what is not said is not there."""
+    plain = slots.entry()
+    assert plain["project"]["environments"]["production"] == {"port": 8080, "slots": True}
+    assert sorted(plain["slots"]["production"]) == ["active", "slots"]
+    slots.tables.sql("UPDATE waymark.environment SET health_path = '/up', health_interval = '1.5s',"
+                     " health_timeout = '10ms', health_rise = 1, health_fall = 100, sticky = true,"
+                     " middlewares = '{headers@file,Limit_2.x-y@docker}'")
+    slots.tables.sql("INSERT INTO waymark.slot VALUES ('shop', 'production', 'green', 'deployed')")
+    slots.as_writer("UPDATE waymark.slot SET weight = CASE name WHEN 'blue' THEN 1000 ELSE 0 END")
+    said = slots.entry()
+    assert said["project"]["environments"]["production"] == {
+        "port": 8080, "slots": True, "sticky": True, "middlewares": ["headers@file", "Limit_2.x-y@docker"],
+        "health": {"path": "/up", "interval": "1500ms", "timeout": "10ms", "rise": 1, "fall": 100}}
+    assert said["slots"]["production"]["weights"] == {"blue": 1000}
+    assert slots.check() == ""
+
+
+@pytest.mark.parametrize("change", [
+    "environment SET health_interval = '99ms'", "environment SET health_interval = '61 min'",
+    "environment SET health_timeout = '9ms'", "environment SET health_timeout = '61s'",
+    "environment SET health_rise = 0", "environment SET health_fall = 101",
+    "environment SET middlewares = '{headers}'", "environment SET middlewares = '{a@file,\"\"}'",
+    "environment SET middlewares = '{a@file,NULL}'", "environment SET middlewares = '{{a@file},{b@file}}'",
+    "environment SET middlewares = '{a b@file}'", "environment SET middlewares = array_fill('a@b'::text, '{17}')",
+    "environment SET middlewares = array[repeat('a', 124) || '@file']",
+    "slot SET weight = -1", "slot SET weight = 1001"])
+def test_what_the_decoder_would_refuse_the_tables_do(slots, change):
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        slots.tables.sql(f"UPDATE waymark.{change}")
+
+
+def test_weights_are_taken_away(slots):
+    """A deploy leaves them; whatever decides between the slots ends the trial."""
+    give = "UPDATE waymark.slot SET weight = 10"
+    slots.as_writer(give)
+    assert slots.do("deploy").returncode == 0
+    assert slots.weights() == [10, None]
+    for command in ("promote", "rollback", "cleanup"):
+        slots.as_writer(give)
+        dry = slots.do(command, "--dry-run")
+        assert dry.returncode == 0 and slots.weights() == [10, 10], dry.stderr
+        done = slots.do(command)
+        assert done.returncode == 0 and slots.weights() == [None, None], done.stderr
+
+
 def test_the_schema_of_before_is_brought_up_to_date(slots):
-    slots.tables.sql("ALTER TABLE waymark.slot DROP COLUMN id CASCADE,"
+    slots.tables.sql("ALTER TABLE waymark.environment DROP COLUMN sticky CASCADE,"
+                     " DROP COLUMN middlewares, DROP COLUMN health_interval, DROP COLUMN health_timeout,"
+                     " DROP COLUMN health_rise, DROP COLUMN health_fall")
+    slots.tables.sql("ALTER TABLE waymark.slot DROP COLUMN id CASCADE, DROP COLUMN weight,"
                      " DROP CONSTRAINT slot_state_is_known, ADD CONSTRAINT slot_state_is_known"
                      " CHECK (state IN ('empty', 'deployed', 'active', 'grace-period'))")
     old = slots.do("deploy")
     assert old.returncode == 1
-    slots.tables.database.load(registry.SCHEMA)
+    for _ in range(2):
+        slots.tables.database.load(registry.SCHEMA)
     assert slots.do("deploy").returncode == 0
+    slots.as_writer("UPDATE waymark.slot SET weight = 1")
+    slots.tables.sql("UPDATE waymark.environment SET middlewares = '{a@file}', health_rise = 3")
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        slots.tables.sql("UPDATE waymark.slot SET weight = 1001")
+    assert slots.entry()["slots"]["production"]["weights"] == {"blue": 1, "green": 1}

@@ -150,6 +150,17 @@ is_active(const char *name, const char *environment, const char *slot)
 	return strcmp(active(name, environment), slot) == 0;
 }
 
+/* Of a slot of production. */
+static unsigned
+weight(const char *name, const char *slot)
+{
+	const struct registered_project *p = has(name) ? w.projects[row_of(name)] : NULL;
+	const struct registered_environment *e =
+		p ? registered_environment_find(p, "production") : NULL;
+	const struct registered_slot *s = e ? registered_slot_find(e, slot) : NULL;
+	return s && e->weighted ? s->weight : 0;
+}
+
 static struct source_info
 info(void)
 {
@@ -251,6 +262,9 @@ shell(const char *fmt, ...)
 #define SLOTS(which)                                                                               \
 	"{\"version\": 1, \"slots\": {\"blog\": {\"production\": {\"active\": \"" which            \
 	"\", " SLOT("blue", "active") ", " SLOT("green", "deployed") "}}}}"
+#define WEIGHTED(weights)                                                                          \
+	"{\"slots\": {\"blog\": {\"production\": {\"active\": \"blue\", \"weights\": " weights     \
+	", " SLOT("blue", "active") ", " SLOT("green", "deployed") "}}}}"
 
 /* -- the world -- */
 
@@ -756,6 +770,26 @@ a_bad_entry_keeps_its_last_good_self(void **state)
 	assert_int_equal(faults_with("ssot.json"), 0);
 	write_file(at("slots.json"), SLOTS("blue"));
 	SOON(is_active("blog", "production", "blue"));
+	assert_int_equal(nfaults(), 0);
+}
+
+/* Weights are how the slots stand: they come, stay over a mistake, and go. */
+static void
+weights_come_and_go(void **state)
+{
+	(void)state;
+	start_blog();
+	assert_int_equal(weight("blog", "green"), 0);
+	replace_file(at("slots.json"), WEIGHTED("{\"blue\": 90, \"green\": 10}"));
+	SOON(weight("blog", "green") == 10);
+	replace_file(at("slots.json"), WEIGHTED("{\"blue\": 0, \"gren\": 100}"));
+	SOON(faults_with("weights.gren"));
+	assert_int_equal(weight("blog", "green"), 10);
+	replace_file(at("ssot.json"), BLOG("b.example"));
+	SOON(has_domain("blog", "b.example"));
+	assert_int_equal(weight("blog", "green"), 10);
+	replace_file(at("slots.json"), WEIGHTED("{\"blue\": 0}"));
+	SOON(weight("blog", "green") == 0);
 	assert_int_equal(nfaults(), 0);
 }
 
@@ -1308,6 +1342,7 @@ main(void)
 		STORY(broken_for_a_second_counts),
 		STORY(what_may_not_be_read),
 		STORY(a_bad_entry_keeps_its_last_good_self),
+		STORY(weights_come_and_go),
 		STORY(slots_of_nobody),
 		STORY(slots_alone),
 		STORY(nothing_there),

@@ -115,6 +115,11 @@ look(const char *file, struct registered_environment *ret)
 	return r;
 }
 
+static const char weighted[] =
+	"{\"slots\":{\"myapp:production\":{\"activeSlot\":\"blue\",\"weights\":{\"blue\":90,"
+	"\"green\":10},\"slots\":{\"blue\":{\"status\":\"active\"},\"green\":{\"status\":"
+	"\"deployed\"}}}}}\n";
+
 static struct slot_request
 request_of(enum slot_command command)
 {
@@ -134,10 +139,9 @@ struct outcome {
 };
 
 static struct outcome
-do_as_seen(const struct world *w, enum slot_command command,
+do_request(const struct world *w, const struct slot_request *r,
 	const struct registered_environment *seen, uint32_t settle_ms)
 {
-	struct slot_request r = request_of(command);
 	struct slot_change c;
 	struct slot_refusal refusal = {0};
 	struct err e = {0};
@@ -146,7 +150,7 @@ do_as_seen(const struct world *w, enum slot_command command,
 
 	o.wrote = registry_write_directory(&a,
 		&(struct registry_write){.settings = w->settings,
-			.request = &r,
+			.request = r,
 			.seen = seen,
 			.lock_ms = 5000,
 			.settle_ms = settle_ms},
@@ -156,6 +160,14 @@ do_as_seen(const struct world *w, enum slot_command command,
 			o.wrote == WROTE_REFUSED ? refusal.what : e.text);
 	arena_finish(&a);
 	return o;
+}
+
+static struct outcome
+do_as_seen(const struct world *w, enum slot_command command,
+	const struct registered_environment *seen, uint32_t settle_ms)
+{
+	struct slot_request r = request_of(command);
+	return do_request(w, &r, seen, settle_ms);
 }
 
 static struct outcome
@@ -263,6 +275,64 @@ test_compare(void **state)
 	o = do_as_seen(w, SLOT_ROLLBACK, &seen, 0);
 	check_says(&o, WROTE_REFUSED, "somebody else has changed the slots just now");
 	registry_reading_destroy(r);
+}
+
+/* A promote ends what was tried out by weights; weights that moved meanwhile stop it. */
+static void
+test_weights(void **state)
+{
+	struct world *w = *state;
+	struct registered_environment seen;
+	write_file(w->file, weighted);
+	struct registry_reading *r = look(w->file, &seen);
+
+	assert_true(seen.weighted);
+	char *other = strdup(weighted);
+	*strstr(other, "10}") = '2';
+	write_file(w->file, other);
+	free(other);
+	struct outcome o = do_as_seen(w, SLOT_PROMOTE, &seen, 0);
+	check_says(&o, WROTE_REFUSED, "somebody else has changed the slots just now");
+	assert_non_null(strstr(read_file(w->file), "\"green\":20}"));
+
+	write_file(w->file, weighted);
+	o = do_as_seen(w, SLOT_PROMOTE, &seen, 0);
+	check_done(&o);
+	assert_null(strstr(read_file(w->file), "weights"));
+	registry_reading_destroy(r);
+	/* A weight that is wrong is the whole entry's fault, and stays for whoever wrote it. */
+	write_file(w->file,
+		"{\"slots\": {\"myapp\": {\"production\": {\"blue\": {\"state\": \"active\"}, "
+		"\"weights\": {\"green\": 1}}}}}");
+	seen = (struct registered_environment){.name = "production"};
+	o = do_as_seen(w, SLOT_DEPLOY, &seen, 0);
+	check_says(&o, WROTE_FAILED, "slots.myapp.production.weights.green");
+}
+
+/* A cleanup in two steps, of which the first one may be the last. */
+static void
+test_ending(void **state)
+{
+	struct world *w = *state;
+	struct slot_request rq = request_of(SLOT_CLEANUP);
+	rq.ending = true;
+
+	for (int i = 0; i < 2; i++) {
+		struct registered_environment e;
+		struct registry_reading *r = look(w->file, &e);
+		struct outcome o = do_request(w, &rq, &e, 0);
+		registry_reading_destroy(r);
+		check_done(&o);
+		r = look(w->file, &e);
+		const struct registered_slot *green = registered_slot_find(&e, "green");
+		assert_int_equal(green->state, SLOT_GRACE);
+		assert_int_equal(green->until_ms, rq.now_ms);
+		registry_reading_destroy(r);
+		rq.now_ms += 1000;
+	}
+	struct outcome o = do_command(w, SLOT_CLEANUP);
+	check_done(&o);
+	assert_non_null(strstr(read_file(w->file), "\"green\":null"));
 }
 
 static void
@@ -465,6 +535,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_new, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ending, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_half_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_written_over, setup, teardown),

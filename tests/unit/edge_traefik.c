@@ -237,6 +237,38 @@ test_reload(void **state)
 	client_close(c);
 }
 
+/* What stands before previews: in the document at once, though their routers are as before. */
+static void
+test_reload_of_guards(void **state)
+{
+	static const char *const before[] = {"anna:$2y$05$before"}, *const after[] = {
+									    "bob:$2y$05$after"};
+	struct fixture *f = *state;
+	struct client *c = client_of(f);
+	f->settings.preview.nusers = 1;
+	f->settings.preview.users = before;
+	f->snapshot = world_next(
+		f->snapshot, "a", PLAN(&f->settings, "a", {.host = "a.local", .guarded = true}));
+	publish(f);
+	assert_int_equal(client_get(c, "/traefik", ""), 200);
+	assert_true(client_says(c, "[\"anna:$2y$05$before\"]"));
+
+	struct settings next = f->settings;
+	next.preview.users = after;
+	traefik_reload(f->traefik, &next);
+	assert_int_equal(client_get(c, "/traefik?wait=20s", ""), 200);
+	assert_true(client_says(c, "[\"bob:$2y$05$after\"]"));
+	assert_false(client_says(c, "anna"));
+
+	/* The same again is no news. */
+	traefik_reload(f->traefik, &next);
+	uint64_t start = uv_hrtime();
+	assert_int_equal(client_get(c, "/traefik?wait=30ms", ""), 200);
+	assert_true(uv_hrtime() - start >= 28000000);
+	traefik_reload(f->traefik, &f->settings);
+	client_close(c);
+}
+
 static void
 test_head(void **state)
 {
@@ -341,6 +373,30 @@ test_gzip(void **state)
 
 	assert_int_equal(client_get(c, "/traefik", "Accept-Encoding: gzip;q=0\r\n"), 200);
 	assert_false(client_says(c, "Content-Encoding: gzip\r\n"));
+	client_close(c);
+}
+
+/* A list of users that no single block of a compressed reply holds. */
+static void
+test_gzip_of_many_users(void **state)
+{
+	enum { N = 2000 };
+	static const char *users[N];
+	static char text[N][80];
+	struct fixture *f = *state;
+	struct client *c = client_of(f);
+	for (int i = 0; i < N; i++) {
+		snprintf(text[i], sizeof(text[i]), "user%04d:$2y$05$%053d", i, i);
+		users[i] = text[i];
+	}
+	f->settings.preview.nusers = N;
+	f->settings.preview.users = users;
+	f->snapshot = world_next(
+		f->snapshot, "a", PLAN(&f->settings, "a", {.host = "a.local", .guarded = true}));
+	populate(f, 500);
+	publish(f);
+	assert_true(loop_until(&f->loop, comes_packed, c, 5000));
+	assert_gzip_is_plain(f, c);
 	client_close(c);
 }
 
@@ -751,9 +807,11 @@ main(void)
 		TEST(test_wait),
 		TEST(test_same_bytes),
 		TEST(test_reload),
+		TEST(test_reload_of_guards),
 		TEST(test_head),
 		TEST(test_gzip),
 		TEST(test_gzip_ends),
+		TEST(test_gzip_of_many_users),
 		TEST(test_many_ranges),
 		TEST(test_pace),
 		cmocka_unit_test(test_pollers),

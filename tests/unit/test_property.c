@@ -127,19 +127,36 @@ random_endpoint(unsigned box, unsigned seed)
 
 static const char *const sources[] = {"registry.directory", "registry.postgres"};
 
+/* Of a grace period: none, or around the time at which the sequences play. */
+static uint64_t
+random_end(unsigned *s)
+{
+	return next_random(s) % 3 ? 1000000 + next_random(s) % 20 * 40000 : 0;
+}
+
 static struct registered_environment *
 random_environments(struct arena *a, unsigned *s, size_t *ret_n)
 {
 	struct registered_environment *e = ARENA_ARRAY(a, struct registered_environment, 2);
 	struct registered_slot *slots = ARENA_ARRAY(a, struct registered_slot, 2);
 
-	slots[0] = (struct registered_slot){.name = "blue", .state = SLOT_ACTIVE, .port = 4001};
-	slots[1] = (struct registered_slot){
-		.name = "green", .state = next_random(s) % 2 ? SLOT_DEPLOYED : SLOT_EMPTY};
-	e[0] = (struct registered_environment){.name = PICK(s, "preview", "staging")};
+	slots[0] = (struct registered_slot){.name = "blue",
+		.state = next_random(s) % 3 ? SLOT_ACTIVE : SLOT_GRACE,
+		.port = 4001,
+		.since_ms = next_random(s) % 2,
+		.until_ms = random_end(s),
+		.weight = 50};
+	slots[1] = (struct registered_slot){.name = "green",
+		.state = (enum slot_state[]){SLOT_EMPTY, SLOT_RESERVED, SLOT_DEPLOYED,
+			SLOT_GRACE}[next_random(s) % 4],
+		.until_ms = random_end(s),
+		.weight = next_random(s) % 2 ? 0 : 50};
+	e[0] = (struct registered_environment){
+		.name = PICK(s, "preview", "staging"), .expires_ms = next_random(s) % 2 ? 0 : 1};
 	e[1] = (struct registered_environment){.name = "production",
 		.port = next_random(s) % 2 ? 0 : 8081,
 		.active = PICK(s, "blue", "green", NULL),
+		.weighted = next_random(s) % 3 == 0,
 		.nslots = next_random(s) % 3,
 		.slot = slots};
 	*ret_n = 1 + next_random(s) % 2;
@@ -695,6 +712,7 @@ random_settings(unsigned i, unsigned turn)
 		s->nconventions = 3;
 		s->conventions = conventions;
 	}
+	s->auto_rollback = i % 5 < 2 ? ROLLBACK_ROUTE : ROLLBACK_NONE;
 	if (turn == 1 && i % 3 == 0)
 		s->base_domain = "test";
 	if (i % 2 == 0 || turn == 3)

@@ -292,7 +292,8 @@ static const char interface_ssot[] =
 	"\"myapp.kr\", "
 	"\"www.myapp.kr\"], \"environments\": {"
 	"\"staging\": {\"port\": \"3000\"},"
-	"\"production\": {\"port\": 3000, \"health\": {\"path\": \"/health\"}, \"slots\": true},"
+	"\"production\": {\"port\": 3000, \"health\": {\"path\": \"/health\"}, \"slots\": true, "
+	"\"middlewares\": [\"headers@file\"]},"
 	"\"preview\": {\"port\": 3000, \"expires\": \"168h\"}}}, \"blog\": {}},"
 	"\"static\": {\"ws.codeb.kr\": {\"upstreams\": [\"http://141.164.42.213:8000\"]},"
 	"\"DB.codeb.kr\": {\"address\": [\"64.176.226.119\"]}}}";
@@ -334,6 +335,36 @@ test_ssot(void **state)
 	registry_reading_destroy(r);
 }
 
+/* How an environment is asked and served. */
+static void
+test_serving(void **state)
+{
+	(void)state;
+	struct registry_reading *r = read_good("ssot.json",
+		"{\"projects\": {\"a\": {\"environments\": {"
+		"\"p\": {\"health\": {\"path\": \"/up\", \"interval\": \"250ms\", \"timeout\": "
+		"\"1m\", \"rise\": 3, \"fall\": 4}, \"sticky\": true, \"middlewares\": "
+		"[\"headers@file\", \"limit@docker\", \"headers@file\"]},"
+		"\"q\": {\"health\": {\"interval\": \"1\"}}, \"r\": {\"health\": \"/\"}}}}}");
+	const struct registered_environment *e = r->projects[0]->environments;
+	assert_string_equal(e[0].health_path, "/up");
+	assert_int_equal(e[0].health_interval_ms, 250);
+	assert_int_equal(e[0].health_timeout_ms, 60000);
+	assert_int_equal(e[0].health_rise, 3);
+	assert_int_equal(e[0].health_fall, 4);
+	assert_true(e[0].sticky);
+	assert_int_equal(e[0].nmiddlewares, 2);
+	assert_string_equal(e[0].middlewares[0], "headers@file");
+	assert_string_equal(e[0].middlewares[1], "limit@docker");
+	assert_null(e[1].health_path);
+	assert_int_equal(e[1].health_interval_ms, 1000);
+	assert_string_equal(e[2].health_path, "");
+	assert_int_equal(e[2].health_interval_ms, 0);
+	assert_false(e[2].sticky);
+	assert_int_equal(e[2].nmiddlewares, 0);
+	registry_reading_destroy(r);
+}
+
 struct dialect_case {
 	const char *text;
 	enum settings_dialect told, want; /* AUTO: broken */
@@ -355,6 +386,8 @@ test_dialect(void **state)
 		{"{" ENV("{\"port\": 4051, \"slots\": true}"), DIALECT_AUTO, DIALECT_WAYMARK},
 		{"{" ENV("{\"port\": 4051, \"health\": {}}"), DIALECT_AUTO, DIALECT_WAYMARK},
 		{"{" ENV("{\"port\": 4051, \"expires\": \"1h\"}"), DIALECT_AUTO, DIALECT_WAYMARK},
+		{"{" ENV("{\"port\": 4051, \"sticky\": true, \"middlewares\": [\"a@file\"]}"),
+			DIALECT_AUTO, DIALECT_CODEB},
 		{"{\"static\": {}," ENV("{\"port\": 4051}"), DIALECT_AUTO, DIALECT_WAYMARK},
 		{"{\"version\": 1," ENV("{\"port\": 4051}"), DIALECT_AUTO, DIALECT_WAYMARK},
 		{"{\"version\": \"1\"," ENV("{\"port\": 4051}"), DIALECT_AUTO, DIALECT_WAYMARK},
@@ -583,6 +616,51 @@ test_slot_states(void **state)
 	}
 }
 
+/* "blue 9, green 1, red 0", or "not" weighted. */
+static void
+add_weights(const struct registered_environment *e, struct buf *b)
+{
+	for (size_t i = 0; e->weighted && i < e->nslots; i++)
+		buf_addf(b, "%s%s %u", i ? ", " : "", e->slot[i].name, e->slot[i].weight);
+	if (!e->weighted)
+		buf_adds(b, "not");
+	for (size_t i = 0; i < e->nslots; i++)
+		assert_true(e->weighted || !e->slot[i].weight);
+}
+
+static void
+test_weights(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *entry, *want;
+	} cases[] = {
+		{"'weights':{'blue':9,'green':1},'blue':{},'green':{}", "blue 9, green 1"},
+		{"'weights':{'green':1000},'blue':{},'green':{}", "blue 0, green 1000"},
+		{"'slots':{'red':{},'blue':null},'weights':{'red':5,'blue':3.0}", "blue 3, red 5"},
+		{"'weights':{'blue':0,'green':null,'red':null},'blue':{},'green':{}", "not"},
+		{"'weights':{},'blue':{}", "not"},
+		{"'weights':null,'blue':{}", "not"},
+		{"'active':'green','weights':{'green':7}", "green 7"},
+		{"'weights':{'weights':7},'slots':{'weights':{'state':'active'}}", "weights 7"},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char text[256];
+		struct buf b = {0};
+		snprintf(text, sizeof(text), "{'slots':{'a':{'qa':{%s}}}}", cases[i].entry);
+		for (char *c = text; *c; c++)
+			*c = *c == '\'' ? '"' : *c;
+		struct registry_reading *r = read_good("slots.json", text);
+		add_weights(environment(r, "a", "qa"), &b);
+		if (strcmp(b.p, cases[i].want) != 0)
+			fail_msg("%s: %s", text, b.p);
+		check_back(r);
+		buf_finish(&b);
+		registry_reading_destroy(r);
+	}
+}
+
 static void
 test_single(void **state)
 {
@@ -685,6 +763,12 @@ test_project_faults(void **state)
 		{"{\"slots\": []}", "shop.slots"},
 		{"{\"slots\": {\"qa\": {\"blue\": {\"port\": 0}}}}", "shop.slots.qa.blue.port"},
 		{"{\"slots\": {\"QA\": {}}}", "shop.slots.QA"},
+		{"{\"slots\": {\"qa\": {\"blue\": {}, \"weights\": {\"blue\": true}}}}",
+			"shop.slots.qa.weights.blue"},
+		{"{\"project\": {\"environments\": {\"qa\": {\"middlewares\": [\"a\"]}}}}",
+			"shop.project.environments.qa.middlewares[0]"},
+		{"{\"project\": {\"environments\": {\"qa\": {\"health\": {\"rise\": 0}}}}}",
+			"shop.project.environments.qa.health.rise"},
 		{"{\"deployments\": {}}", "shop.deployments"},
 		{"{\"deployments\": [1]}", "shop.deployments[0]"},
 		{"{\"deployments\": [{}, {\"status\": \"up\"}]}", "shop.deployments[1].status"},
@@ -751,6 +835,18 @@ test_equal(void **state)
 		"{\"project\": {\"environments\": {\"qa\": {\"base_port\": 1}}}}",
 		"{\"project\": {\"environments\": {\"qa\": {\"health\": \"/\"}}}}",
 		"{\"project\": {\"environments\": {\"qa\": {\"health\": \"/a\"}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"health\": {\"interval\": "
+		"\"1s\"}}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"health\": {\"timeout\": "
+		"\"1s\"}}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"health\": {\"rise\": 1}}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"health\": {\"fall\": 1}}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"sticky\": true}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"middlewares\": [\"a@b\"]}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"middlewares\": [\"a@b\", "
+		"\"c@d\"]}}}}",
+		"{\"project\": {\"environments\": {\"qa\": {\"middlewares\": [\"c@d\", "
+		"\"a@b\"]}}}}",
 		"{\"project\": {\"environments\": {\"qa\": {\"slots\": true}}}}",
 		"{\"project\": {\"environments\": {\"qa\": {\"expires\": \"1s\"}}}}",
 		"{\"slots\": {\"qa\": {}}}",
@@ -758,6 +854,8 @@ test_equal(void **state)
 		"{\"slots\": {\"qa\": {\"blue\": {}}}}",
 		"{\"slots\": {\"qa\": {\"green\": {}}}}",
 		"{\"slots\": {\"qa\": {\"active\": \"blue\"}}}",
+		"{\"slots\": {\"qa\": {\"blue\": {}, \"weights\": {\"blue\": 1}}}}",
+		"{\"slots\": {\"qa\": {\"blue\": {}, \"weights\": {\"blue\": 2}}}}",
 		"{\"slots\": {\"qa\": {\"blue\": {\"port\": 1}}}}",
 		"{\"slots\": {\"qa\": {\"blue\": {\"container\": \"x\"}}}}",
 		"{\"slots\": {\"qa\": {\"blue\": {\"since\": \"2026-01-02T03:04:05Z\"}}}}",
@@ -825,8 +923,9 @@ test_combine(void **state)
 	(void)state;
 	struct registry_reading *i = read_good("ssot.json", interface_ssot);
 	struct registry_reading *s = read_good("slots.json",
-		"{\"slots\": {\"myapp\": {\"production\": {\"active\": \"blue\", \"blue\": "
-		"{\"container\": \"x\"}}, \"a\": {\"blue\": {}}, \"z\": {}}}}");
+		"{\"slots\": {\"myapp\": {\"production\": {\"active\": \"blue\", \"weights\": "
+		"{\"blue\": 8}, \"blue\": {\"container\": \"x\"}}, \"a\": {\"blue\": {}}, \"z\": "
+		"{}}}}");
 	struct registered_project *p = registered_project_combine(i->projects[1], s->projects[0]);
 	struct registered_project *alone = registered_project_combine(i->projects[1], NULL);
 	assert_true(registered_project_equal(alone, i->projects[1]));
@@ -842,6 +941,9 @@ test_combine(void **state)
 	assert_string_equal(e->active, "blue");
 	assert_string_equal(e->health_path, "/health");
 	assert_string_equal(e->slot[0].container, "x");
+	assert_true(e->weighted);
+	assert_int_equal(e->slot[0].weight, 8);
+	assert_string_equal(e->middlewares[0], "headers@file");
 	assert_true(registered_environment_find(p, "z")->slots);
 	assert_true(p->lists_environments);
 	assert_string_equal(p->place, "ssot.json");
@@ -1096,12 +1198,14 @@ main(void)
 		cmocka_unit_test(test_corpus_good),
 		cmocka_unit_test(test_corpus_bad),
 		cmocka_unit_test(test_ssot),
+		cmocka_unit_test(test_serving),
 		cmocka_unit_test(test_dialect),
 		cmocka_unit_test(test_codeb_ports),
 		cmocka_unit_test(test_bad_entries),
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_slots_codeb),
 		cmocka_unit_test(test_slot_states),
+		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_single),
 		cmocka_unit_test(test_project),
 		cmocka_unit_test(test_project_faults),

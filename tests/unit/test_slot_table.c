@@ -100,7 +100,8 @@ static bool
 try_row(const struct slot_transition *t, unsigned unmet, struct arena *a, struct slot_change *c,
 	struct slot_refusal *refusal)
 {
-	struct slot_fact fact = {"green", 1, 1, false, "myapp-production-green"};
+	struct slot_fact fact = {
+		.slot = "green", .servers = 1, .ready = 1, .container = "myapp-production-green"};
 	const struct slot_facts facts = {1, &fact};
 	struct slot_request r = request_of(t->command, &facts);
 	struct registered_slot slots[2];
@@ -337,6 +338,143 @@ test_stories(void **state)
 }
 
 static void
+check_ended(const struct slot_transition *t, const struct slot_change *c)
+{
+	const struct registered_slot *s = registered_slot_find(&c->after, "green");
+
+	assert_int_equal(s->state, t->from == SLOT_RESERVED ? SLOT_RESERVED : SLOT_GRACE);
+	assert_int_equal(s->since_ms, t->from == SLOT_DEPLOYED ? NOW : NOW - HOUR);
+	assert_int_equal(s->until_ms, NOW);
+	assert_true(slot_has_ended(s, NULL, NOW));
+	assert_int_equal(s->id != NULL, t->from == SLOT_RESERVED);
+	assert_string_equal(s->container, "mine");
+	assert_string_equal(c->after.active, "blue");
+}
+
+/* The first step of a cleanup needs what the whole does, and leaves a slot that has ended. */
+static void
+check_ending(const struct slot_transition *t)
+{
+	const char *word = words[t->from];
+	struct slot_fact fact = {.slot = "green"};
+	const struct slot_facts facts = {1, &fact};
+	struct slot_request r = request_of(SLOT_CLEANUP, &facts);
+	struct registered_slot slots[2];
+	struct slot_change c;
+	struct slot_refusal refusal;
+	struct arena a = {0};
+
+	r.slot = "green";
+	r.ending = true;
+	struct registered_environment e =
+		environment_of(t->from == SLOT_ACTIVE ? "deployed" : "active", word, slots);
+	slots[1].since_ms = NOW - HOUR;
+	slots[1].container = "mine";
+	bool ok = slot_apply(&a, &e, &r, &c, &refusal);
+	assert_int_equal(ok, !(t->needs & SLOT_NEVER));
+	if (ok) {
+		check_ended(t, &c);
+		fact.traffic = true;
+		assert_false(slot_apply(&a, &e, &r, &c, &refusal));
+		/* The second step, and the first once more. */
+		fact.traffic = false;
+		struct registered_environment ended = c.after;
+		assert_true(slot_apply(&a, &ended, &r, &c, &refusal));
+		r.ending = false;
+		assert_true(slot_apply(&a, &ended, &r, &c, &refusal));
+		assert_int_equal(registered_slot_find(&c.after, "green")->state, SLOT_EMPTY);
+	}
+	arena_finish(&a);
+}
+
+static void
+test_ending(void **state)
+{
+	(void)state;
+
+	for (int from = SLOT_EMPTY; from <= SLOT_GRACE; from++)
+		check_ending(slot_transition_find(SLOT_CLEANUP, from));
+}
+
+/* The running Waymark knows for how long a clock stood still: the later end counts. */
+static void
+test_clock(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *green;
+		uint64_t until; /* as the running Waymark says */
+		bool taken; /* by a deploy */
+	} cases[] = {
+		{"over", 0, true},
+		{"over", NOW - 1, true},
+		{"over", NOW, true},
+		{"over", NOW + 1, false},
+		{"grace", 0, false},
+		{"grace", NOW - 1, false},
+		{"ended", NOW + 1, false},
+		{"ended", 0, true},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct slot_fact fact = {.slot = "green", .until_ms = cases[i].until};
+		const struct slot_facts facts = {1, &fact};
+		struct slot_request r = request_of(SLOT_DEPLOY, &facts);
+		struct registered_slot slots[2];
+		struct registered_environment e = environment_of("active", cases[i].green, slots);
+		struct slot_change c;
+		struct slot_refusal refusal;
+		struct arena a = {0};
+		bool taken = slot_apply(&a, &e, &r, &c, &refusal);
+		if (taken != cases[i].taken || (!taken && strstr(refusal.what, "has passed")))
+			fail_msg("%zu: %s", i, taken ? "taken" : refusal.what);
+		arena_finish(&a);
+	}
+	/* One without an end has none, whatever was seen. */
+	const struct slot_fact fact = {.slot = "green", .until_ms = NOW - 1};
+	const struct registered_slot s = {.name = "green", .state = SLOT_GRACE};
+	assert_int_equal(slot_end_ms(&s, &fact), 0);
+	assert_false(slot_has_ended(&s, &fact, NOW));
+}
+
+/* Weights are of what was being tried out; what is decided ends that. */
+static void
+test_weights(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *blue, *green;
+		enum slot_command command;
+		bool ending, kept;
+	} cases[] = {
+		{"active", "deployed", SLOT_PROMOTE, false, false},
+		{"active", "grace", SLOT_ROLLBACK, false, false},
+		{"active", "grace", SLOT_CLEANUP, false, false},
+		{"active", "reserved", SLOT_CLEANUP, true, false},
+		{"active", "deployed", SLOT_DEPLOY, false, true},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct slot_request r = request_of(cases[i].command, NULL);
+		struct registered_slot slots[2];
+		struct registered_environment e =
+			environment_of(cases[i].blue, cases[i].green, slots);
+		struct slot_change c;
+		struct slot_refusal refusal;
+		struct arena a = {0};
+		e.weighted = true;
+		slots[0].weight = 90;
+		slots[1].weight = 10;
+		r.ending = cases[i].ending;
+		assert_true(slot_apply(&a, &e, &r, &c, &refusal));
+		assert_int_equal(c.after.weighted, cases[i].kept);
+		assert_int_equal(c.after.slot[0].weight, cases[i].kept ? 90 : 0);
+		assert_int_equal(c.after.slot[1].weight, cases[i].kept ? 10 : 0);
+		arena_finish(&a);
+	}
+}
+
+static void
 test_containers(void **state)
 {
 	(void)state;
@@ -360,8 +498,9 @@ test_manual(void **state)
 	slot_table_print(&b);
 	for (const char *c = b.p; *c; c++)
 		lines += *c == '\n';
-	assert_int_equal(lines, 1 + 5 * SLOT_COMMANDS);
+	assert_int_equal(lines, 1 + 5 * SLOT_COMMANDS + 5);
 	assert_null(strchr(b.p, '{'));
+	assert_non_null(strstr(b.p, "A cleanup is two steps."));
 	assert_non_null(
 		strstr(b.p, "  promote   deployed      active: when --id, where given, is its "
 			    "id, and a container of it is ready\n"));
@@ -380,6 +519,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_stories),
+		cmocka_unit_test(test_ending),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_containers),
 		cmocka_unit_test(test_manual),
 	};

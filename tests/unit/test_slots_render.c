@@ -91,11 +91,13 @@ check_reads_back(
 	assert_int_equal(want->active != NULL, got->active != NULL);
 	if (want->active)
 		assert_string_equal(want->active, got->active);
+	assert_int_equal(want->weighted, got->weighted);
 	for (size_t i = 0; i < want->nslots; i++) {
 		const struct registered_slot *w = &want->slot[i];
 		const struct registered_slot *g = registered_slot_find(got, w->name);
 		assert_int_equal(w->state, g ? g->state : SLOT_EMPTY);
 		assert_int_equal(w->until_ms, g ? g->until_ms : 0);
+		assert_int_equal(w->weight, g ? g->weight : 0);
 		if (w->id)
 			assert_string_equal(w->id, g->id);
 		if (w->state == SLOT_ACTIVE || w->state == SLOT_GRACE)
@@ -104,7 +106,7 @@ check_reads_back(
 }
 
 static void
-run_command(struct buf *text, bool single, enum slot_command command)
+run_command(struct buf *text, bool single, enum slot_command command, bool ending)
 {
 	const struct registry_options *o = single ? &options_single : &options;
 	static const struct registered_environment nothing = {.name = "production"};
@@ -112,6 +114,7 @@ run_command(struct buf *text, bool single, enum slot_command command)
 		.project = "myapp",
 		.id = command == SLOT_DEPLOY ? ID : NULL,
 		.discard_rollback = true,
+		.ending = ending,
 		.now_ms = NOW,
 		.grace_ms = GRACE,
 		.reservation_ms = SLOT_RESERVATION_MS};
@@ -136,8 +139,9 @@ run_command(struct buf *text, bool single, enum slot_command command)
 	arena_finish(&a);
 }
 
-/* A case is a file: a text, then for each line "==== COMMANDS" (a letter each) the text as these
- * leave it.  `test_slots_render update` writes what they do leave. */
+/* A case is a file: a text, then for each line "==== COMMANDS" (a letter each: deploy, promote,
+ * rollback, cleanup, and e for the first step of a cleanup) the text as these leave it.
+ * `test_slots_render update` writes what they do leave. */
 #define FOLDER "tests/unit/data/slots/"
 #define MARK "==== "
 
@@ -159,8 +163,10 @@ run_letters(struct buf *text, bool single, const char *letters)
 {
 	static const char known[] = "dprc"; /* in the order of enum slot_command */
 	for (; *letters; letters++) {
-		assert_non_null(strchr(known, *letters));
-		run_command(text, single, (enum slot_command)(strchr(known, *letters) - known));
+		bool ending = *letters == 'e';
+		const char *at = strchr(known, ending ? 'c' : *letters);
+		assert_non_null(at);
+		run_command(text, single, (enum slot_command)(at - known), ending);
 	}
 }
 

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "provider/traefik/traefik_render.h"
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define ROUTER(rule, rest)                                                                         \
@@ -18,6 +20,10 @@
 #define HOST "Host(`a.b`)"
 #define SERVICE(url) "\"s\":{\"loadBalancer\":{\"servers\":[{\"url\":\"" url "\"}]}}"
 #define GOOD_SERVICE "\"s\":{\"loadBalancer\":{\"servers\":[]}}"
+#define SLOT "\"s_SLOT_a\":{\"loadBalancer\":{\"servers\":[]}}"
+#define WEIGHTED(name, weight)                                                                     \
+	"\"s\":{\"weighted\":{\"sticky\":{\"cookie\":{\"name\":\"w-slot\",\"httpOnly\":true}},"    \
+	"\"services\":[{\"name\":" name ",\"weight\":" weight "}]}}"
 #define STRIP "\"m\":{\"stripPrefix\":{\"prefixes\":[\"/x\"]}}"
 #define SIXTY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -45,6 +51,10 @@ static const struct check_case cases[] = {
 		 "\"servers\":[]}}",
 		 ""},
 		NULL},
+	{{ROUTER(HOST, ""), WEIGHTED("\"s_SLOT_a\"", "1000") "," SLOT, ""}, NULL},
+	{{ROUTER(HOST, ",\"middlewares\":[\"waymark_PREVIEW_AUTH\",\"A.b_c-d@file\"]"),
+		 GOOD_SERVICE, ""},
+		NULL},
 
 	/* Unknown, missing, of another type, empty, twice. */
 	{{ROUTER(HOST, ",\"observability\":{}"), GOOD_SERVICE, ""}, "unknown field"},
@@ -61,10 +71,25 @@ static const struct check_case cases[] = {
 		 GOOD_SERVICE, ""},
 		"not a positive number"},
 	{{"", "\"s\":{\"loadBalancer\":{}}", ""}, "an empty map"},
-	{{"", "\"s\":{\"weighted\":{}}", ""}, "unknown field"},
+	{{"", "\"s\":{\"weighted\":{}}", ""}, "an empty map"},
+	{{"", "\"s\":{\"mirroring\":{}}", ""}, "unknown field"},
+	{{"", "\"s\":{}", ""}, "an empty map"},
+	{{"", "\"s\":{\"weighted\":{\"services\":[]}}", ""}, "an empty list"},
+	{{"", "\"s\":{\"weighted\":{\"services\":[{\"name\":\"s_SLOT_a\"}]}}", ""},
+		"no field 'weight'"},
+	{{"", WEIGHTED("\"s_SLOT_a\"", "0") "," SLOT, ""}, "not a positive number"},
+	{{"", WEIGHTED("\"s_SLOT_a\"", "-1") "," SLOT, ""}, "not a positive number"},
+	{{"",
+		 "\"s\":{\"weighted\":{\"services\":[{\"name\":\"s_SLOT_a\",\"weight\":1}]},"
+		 "\"loadBalancer\":{\"servers\":[]}}," SLOT,
+		 ""},
+		"s: more than one kind"},
 	{{"", "", "\"m\":{\"stripPrefix\":{\"prefixes\":[]}}"}, "an empty list"},
 	{{"", "", "\"m\":{\"stripPrefix\":{\"prefixes\":[\"/x\",7]}}"}, "[1]: not a string"},
 	{{"", "", "\"waymark-redirect\":{\"stripPrefix\":{\"prefixes\":[\"/x\"]}}"}, "document's"},
+	{{"", "", "\"waymark_PREVIEW_NOINDEX\":{\"stripPrefix\":{\"prefixes\":[\"/x\"]}}"},
+		"document's"},
+	{{"", "", "\"m\":{\"basicAuth\":{\"users\":[\"a:b\"]}}"}, "unknown field"},
 	{{"", GOOD_SERVICE "}", ""}, "services"},
 	{{"", GOOD_SERVICE ",", ""}, "services"},
 
@@ -78,6 +103,19 @@ static const struct check_case cases[] = {
 	{{ROUTER(HOST, ""), "", ""}, "services: there is no 's'"},
 	{{ROUTER(HOST, ",\"middlewares\":[\"m\"]"), GOOD_SERVICE, ""},
 		"middlewares: there is no 'm'"},
+	{{"", WEIGHTED("\"s_SLOT_b\"", "1") "," SLOT, ""}, "services: there is no 's_SLOT_b'"},
+	{{"", WEIGHTED("\"s_SLOT_a@file\"", "1") "," SLOT, ""}, "not ours"},
+	/* Named, and the document would not know. */
+	{{ROUTER(HOST, ",\"middlewares\":[\"waymark_PREVIEW_ALLOW\"]"), GOOD_SERVICE, ""},
+		"middlewares: there is no 'waymark_PREVIEW_ALLOW'"},
+	{{ROUTER(HOST, ",\"middlewares\":[\"@file\"]"), GOOD_SERVICE, ""}, "[0]: not ours"},
+	{{ROUTER(HOST, ",\"middlewares\":[\"m@\"]"), GOOD_SERVICE, STRIP}, "[0]: not ours"},
+	{{ROUTER(HOST, ",\"middlewares\":[\"m@file@file\"]"), GOOD_SERVICE, ""}, "[0]: not ours"},
+	{{ROUTER(HOST, ",\"middlewares\":[\"m@File\"]"), GOOD_SERVICE, ""}, "[0]: not ours"},
+	{{ROUTER(HOST, ",\"middlewares\":[\"m n@file\"]"), GOOD_SERVICE, ""}, "[0]: not ours"},
+	{{ROUTER(HOST, ",\"middlewares\":[\"" SIXTY SIXTY "aaaa@file\"]"), GOOD_SERVICE, ""},
+		"[0]: not ours"},
+	{{ROUTER(HOST, ",\"service\":\"s@file\""), GOOD_SERVICE, ""}, "duplicate"},
 
 	/* Rules. */
 	{{ROUTER("", ""), GOOD_SERVICE, ""}, "not ours"},
@@ -140,6 +178,7 @@ test_cases(void **state)
 			f.section[s].p = cases[i].section[s];
 			f.section[s].n = strlen(cases[i].section[s]);
 		}
+		f.uses = 1u << TRAEFIK_REDIRECT | 1u << TRAEFIK_PREVIEW_AUTH;
 		int r = traefik_check_fragment(&f, &e);
 		if ((r < 0) != !!cases[i].why || (r < 0 && !strstr(e.text, cases[i].why)))
 			fail_msg("case %zu: %s %s %s: %d %s", i, f.section[0].p, f.section[1].p,
@@ -160,6 +199,14 @@ test_a_nul_inside(void **state)
 }
 
 static void
+assert_refused(const struct settings *s, const char *why)
+{
+	struct err e = {0};
+	assert_true(traefik_check_settings(s, &e) < 0);
+	assert_string_equal(e.text, why);
+}
+
+static void
 test_settings(void **state)
 {
 	(void)state;
@@ -167,31 +214,86 @@ test_settings(void **state)
 	static const char *const bad[] = {"web", "w@b"};
 	static const char *const empty[] = {""};
 	struct settings_tls_domain domain = {.main = "codeb.kr", .nsans = 0};
-	struct settings_traefik s = {.nhttp = 2, .http = good, .ndomains = 1, .domains = &domain};
+	struct settings all = {
+		.traefik = {.nhttp = 2, .http = good, .ndomains = 1, .domains = &domain}};
+	struct settings_traefik *s = &all.traefik;
 	struct err e;
 
-	assert_int_equal(traefik_check_settings(&s, &e), 0);
+	assert_int_equal(traefik_check_settings(&all, &e), 0);
 	domain.main = "Code b";
-	assert_true(traefik_check_settings(&s, &e) < 0);
-	assert_string_equal(e.text, "tls.domains[0]: main: not a domain: 'Code b'");
+	assert_refused(&all, "traefik: tls.domains[0]: main: not a domain: 'Code b'");
 	domain.main = "*.codeb.kr";
-	s.resolver = "";
-	assert_true(traefik_check_settings(&s, &e) < 0);
-	s.resolver = "le";
-	s.nhttps = 2;
-	s.https = bad;
-	assert_true(traefik_check_settings(&s, &e) < 0);
+	s->resolver = "";
+	assert_true(traefik_check_settings(&all, &e) < 0);
+	s->resolver = "le";
+	s->nhttps = 2;
+	s->https = bad;
+	assert_true(traefik_check_settings(&all, &e) < 0);
 	assert_non_null(strstr(e.text, "https[1]"));
-	s.nhttps = 0;
-	s.nhttp = 1;
-	s.http = empty;
-	assert_true(traefik_check_settings(&s, &e) < 0);
-	s.nhttp = 0;
-	assert_true(traefik_check_settings(&s, &e) < 0);
-	s.nhttp = 1;
-	s.http = good;
-	s.default_cert_file = "c";
-	assert_true(traefik_check_settings(&s, &e) < 0);
+	s->nhttps = 0;
+	s->nhttp = 1;
+	s->http = empty;
+	assert_true(traefik_check_settings(&all, &e) < 0);
+	s->nhttp = 0;
+	assert_true(traefik_check_settings(&all, &e) < 0);
+	s->nhttp = 1;
+	s->http = good;
+	s->default_cert_file = "c";
+	assert_true(traefik_check_settings(&all, &e) < 0);
+}
+
+/* Where one of them is refused, and where all are taken. */
+static void
+assert_preview(const char *user, const char *network, const char *why)
+{
+	struct settings s = {.traefik = {.nhttp = 1, .http = (const char *const[]){"web"}},
+		.preview = {.nusers = 1, .users = &user, .nallow = 1, .allow = &network}};
+	struct err e = {0};
+	if (why)
+		assert_refused(&s, why);
+	else if (traefik_check_settings(&s, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+#define USER "a\"b\\c,d#:$2y$05$abcdefghijklmnopqrstuv"
+
+static void
+test_settings_of_previews(void **state)
+{
+	(void)state;
+	static const char *const networks[] = {"0.0.0.0/0", "10.0.0.0/8", "192.168.255.1/32",
+		"::/0", "fd00::/8", "::ffff:10.0.0.0/104"};
+	static const char *const users[] = {
+		"", "a", "a:", ":b", "a:b:c", "a b:c", "a:b c", "\xc3\xa4:b"};
+
+	for (size_t i = 0; i < COUNT(networks); i++)
+		assert_preview(USER, networks[i], NULL);
+	assert_preview(USER, "10.0.0.0", "preview: allow[0]: not a network: '10.0.0.0'");
+	assert_preview(USER, "10.0.0.0/33", "preview: allow[0]: not a network: '10.0.0.0/33'");
+	assert_preview(USER, "10.0.0/8", "preview: allow[0]: not a network: '10.0.0/8'");
+	assert_preview(USER, "10.0.0.010/8", "preview: allow[0]: not a network: '10.0.0.010/8'");
+	assert_preview(USER, "::1%1/64", "preview: allow[0]: not a network: '::1%1/64'");
+	assert_preview(USER, "1:2/64", "preview: allow[0]: not a network: '1:2/64'");
+	assert_preview(USER, "::/129", "preview: allow[0]: not a network: '::/129'");
+	assert_preview(USER, "::/", "preview: allow[0]: not a network: '::/'");
+	/* No message has a hash in it. */
+	for (size_t i = 0; i < COUNT(users); i++)
+		assert_preview(users[i], "::/0",
+			"preview: basic_auth_file: user 1: not a name, ':' and a hash");
+}
+
+static void
+test_settings_of_pages(void **state)
+{
+	(void)state;
+	struct settings s = {.traefik = {.nhttp = 1, .http = (const char *const[]){"web"}},
+		.pages_url = "http://127.0.0.1:9181"};
+	struct err e;
+	assert_int_equal(traefik_check_settings(&s, &e), 0);
+	s.pages_url = "http://127.0.0.1";
+	assert_refused(&s, "pages: url: not a URL with a port: 'http://127.0.0.1'");
+	s.pages_url = "http://:9181";
+	assert_refused(&s, "pages: url: not a URL with a port: 'http://:9181'");
 }
 
 int
@@ -201,6 +303,8 @@ main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_a_nul_inside),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_settings_of_previews),
+		cmocka_unit_test(test_settings_of_pages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,14 +13,22 @@
 struct way {
 	const char *host, *path, *environment;
 	const char *urls[8];
-	bool strip, sticky;
+	bool strip, sticky, guarded;
 	enum route_kind kind;
+	const char *middlewares[4];
+	struct {
+		const char *slot;
+		unsigned weight;
+		size_t n; /* of the urls, one share after the other */
+	} shares[4];
 };
 
 static inline struct route
 way_route(struct arena *a, const char *project, const struct way *w)
 {
 	struct server *servers = ARENA_ARRAY(a, struct server, 8);
+	struct route_share *shares = ARENA_ARRAY(a, struct route_share, 4);
+	const char **middlewares = ARENA_ARRAY(a, const char *, 4);
 	struct route r = {
 		.host = arena_strdup(a, w->host),
 		.path = arena_strdup(a, w->path ? w->path : ""),
@@ -32,7 +40,10 @@ way_route(struct arena *a, const char *project, const struct way *w)
 		.slot = "",
 		.strip = w->strip,
 		.sticky = w->sticky,
+		.guarded = w->guarded,
+		.middlewares = middlewares,
 		.servers = servers,
+		.shares = shares,
 	};
 	for (size_t i = 0; i < 8 && w->urls[i]; i++)
 		servers[r.nservers++] = (struct server){.url = arena_strdup(a, w->urls[i]),
@@ -43,6 +54,17 @@ way_route(struct arena *a, const char *project, const struct way *w)
 			.state = SERVER_SERVING,
 			.routed = true};
 	r.nrouted = r.nservers;
+	for (; r.nmiddlewares < 4 && w->middlewares[r.nmiddlewares]; r.nmiddlewares++)
+		middlewares[r.nmiddlewares] = arena_strdup(a, w->middlewares[r.nmiddlewares]);
+	for (size_t first = 0; r.nshares < 4 && w->shares[r.nshares].slot; r.nshares++) {
+		size_t n = w->shares[r.nshares].n;
+		shares[r.nshares] =
+			(struct route_share){.slot = arena_strdup(a, w->shares[r.nshares].slot),
+				.weight = w->shares[r.nshares].weight,
+				.first = first,
+				.n = n};
+		first += n;
+	}
 	return r;
 }
 

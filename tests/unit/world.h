@@ -66,6 +66,22 @@ box_put(struct planner *p, const struct box *b)
 
 #define BOX(p, ...) box_put((p), &(struct box){__VA_ARGS__})
 
+/* What the registry says of slots, and what is there. */
+static inline void
+world_print_slots(const struct project_plan *p, struct buf *b)
+{
+	for (size_t i = 0; i < p->nslots; i++) {
+		const struct plan_slot *s = &p->slots[i];
+		if (s->registered)
+			buf_addf(b, "= %s/%s %s%s until=%llu%s%s%s ready=%zu/%zu %s\n",
+				s->environment, s->slot, slot_state_text(s->state),
+				s->active ? " active" : "", (unsigned long long)s->until_ms,
+				s->ended ? " ended" : "", s->traffic ? " traffic" : "",
+				s->fallback ? " fallback" : "", s->ready, s->servers,
+				s->container ? s->container : "-");
+	}
+}
+
 /* Every route and problem of a snapshot, a line each, and every fragment. */
 static inline void
 world_print(const struct snapshot *s, struct buf *b)
@@ -82,8 +98,12 @@ world_print(const struct snapshot *s, struct buf *b)
 					buf_addf(b, " %s%s:%s", r->servers[j].routed ? "+" : "-",
 						r->servers[j].url ? r->servers[j].url : "?",
 						server_state_text(r->servers[j].state));
+				for (size_t j = 0; j < r->nshares; j++)
+					buf_addf(b, " %s=%u", r->shares[j].slot,
+						r->shares[j].weight);
 				buf_adds(b, "\n");
 			}
+			world_print_slots(p, b);
 			for (size_t k = 0; k < p->nproblems; k++)
 				buf_addf(b, "! %s: %s: %s: %s; %s\n",
 					problem_code_text(p->problems[k].code),
