@@ -576,3 +576,11 @@ reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret)
 	assert(i < r->noutputs);
 	r->outputs[i]->info(r->outputs[i], ret);
 }
+
+uint64_t
+reconciler_applied_ago(const struct reconciler *r, size_t i, uint64_t revision)
+{
+	assert(i < r->noutputs);
+	struct output *o = r->outputs[i];
+	return o->applied_ago_ms ? o->applied_ago_ms(o, revision) : UINT64_MAX;
+}

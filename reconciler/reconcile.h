@@ -54,6 +54,8 @@ size_t reconciler_nsources(const struct reconciler *r);
 void reconciler_source(const struct reconciler *r, size_t i, struct source_info *ret);
 size_t reconciler_noutputs(const struct reconciler *r);
 void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
+/* See output.h; UINT64_MAX from an output that cannot tell. */
+uint64_t reconciler_applied_ago(const struct reconciler *r, size_t i, uint64_t revision);
 
 /* Projects as registered and in force, by name. */
 void reconciler_each_project(const struct reconciler *r,

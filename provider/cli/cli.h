@@ -29,6 +29,7 @@ int cmd_slug(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_url(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_wait(int argc, char **argv);
 
 /* An option: -c FILE, --config FILE or --config=FILE; with text NULL one without a value. */
 struct cli_option {
@@ -61,6 +62,14 @@ int cli_config_and_word(int argc, char **argv, struct config **ret, const char *
  * $WAYMARK_ADDRESS, else the first `listen` of the configuration (file as for cli_load), else
  * 127.0.0.1:9180.  CLI_DONE with a reference in *ret_json, or another exit code after a message. */
 enum cli_exit cli_get(const char *address, const char *file, const char *path, json_t **ret_json);
+
+/* Where the running Waymark listens, as for cli_get, to be freed; NULL after a message, where the
+ * configuration that was named cannot be used. */
+char *cli_address(const char *address, const char *file);
+/* The same GET, at that address, without a message.  CLI_UNREACHED: nobody answers, or no Waymark.
+ * CLI_NO: it cannot tell yet.  CLI_USAGE: it refuses the question. */
+enum cli_exit cli_ask(const char *address, const char *path, unsigned timeout_ms, json_t **ret_json,
+	struct err *reterr);
 
 /* A text that an outsider may have written, without what a terminal would obey. */
 void cli_print(FILE *to, const char *text);

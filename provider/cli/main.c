@@ -38,6 +38,23 @@ static const struct command {
 		"127.0.0.1:9180)\n" OPTION_C "  -j, --json               print it as JSON\n"
 		"The file that $WAYMARK_TOKEN_FILE names holds a token, where one is needed.\n",
 		cmd_status},
+	{"wait", "wait HOST [--slot S] [--container ID] [--drained] [--timeout 60s] [-s ADDRESS]",
+		"returns when the host is applied in every output; with --drained when the "
+		"container or slot may be stopped",
+		"      --slot SLOT          served by that slot\n"
+		"      --container ID       served by that container: its name, or 12 digits and "
+		"more of its id\n"
+		"      --drained            no longer served by that slot or container, in every "
+		"output, and for as\n"
+		"                           long as slots.drain gives requests in flight\n"
+		"      --timeout TIME       how long it waits, 60s where not given; then it says "
+		"for what, and exits\n"
+		"                           with 1\n"
+		"  -s, --server ADDRESS     where the running Waymark listens\n" OPTION_C
+		"A Waymark that starts anew meanwhile is waited for.  Where traefik.api is given, "
+		"Traefik itself says\nwhat it runs; else a document counts as applied 2.5 s after "
+		"the poll that follows it.\n",
+		cmd_wait},
 	{"ports", "ports PROJECT ENVIRONMENT [-c FILE] [--json]",
 		"the slot ports, who else has them, and a pair that is free",
 		OPTION_C "  -j, --json               print it as JSON\n"

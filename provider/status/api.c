@@ -5,8 +5,10 @@
 #include <strings.h>
 
 #include "provider/status/api_render.h"
+#include "provider/status/applied.h"
 #include "reconciler/base/arena.h"
 #include "reconciler/base/buf.h"
+#include "reconciler/model/host.h"
 
 #define JSON_TYPE "application/json"
 
@@ -158,6 +160,57 @@ get_routes(void *arg, struct server_request *rq)
 	return reply_buf(rq, MHD_HTTP_OK, JSON_TYPE, &b);
 }
 
+/* {"error":…}, to be asked again in a second. */
+static enum MHD_Result
+reply_not_ready(struct server_request *rq)
+{
+	static char text[] = "{\"error\":\"there was no complete look yet\"}\n";
+	struct MHD_Response *r =
+		MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, JSON_TYPE);
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+	enum MHD_Result result = server_reply(rq, MHD_HTTP_SERVICE_UNAVAILABLE, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+static enum MHD_Result
+reply_applied(const struct reconciler *r, struct server_request *rq, const char *host)
+{
+	const char *slot = server_query(rq, "slot"), *container = server_query(rq, "container");
+	struct buf b = {0};
+
+	applied_render(&b, r,
+		&(struct applied_query){
+			.host = host,
+			.slot = slot && *slot ? slot : NULL,
+			.container = container && *container ? container : NULL,
+		});
+	return reply_buf(rq, MHD_HTTP_OK, JSON_TYPE, &b);
+}
+
+static enum MHD_Result
+get_applied(void *arg, struct server_request *rq)
+{
+	const struct reconciler *r = reconciler_of(arg);
+	const char *text = server_query(rq, "host"), *host;
+	struct arena a = {0};
+	struct err e;
+	enum MHD_Result result;
+
+	if (!text)
+		return server_reply_error(rq, MHD_HTTP_BAD_REQUEST, "host: say which, ?host=NAME");
+	if (host_parse(&a, text, &host, &e) < 0) {
+		err_wrap(&e, "host");
+		result = server_reply_error(rq, MHD_HTTP_BAD_REQUEST, e.text);
+	} else {
+		result = reconciler_ready(r) ? reply_applied(r, rq, host) : reply_not_ready(rq);
+	}
+	arena_finish(&a);
+	return result;
+}
+
 static enum MHD_Result
 get_alive(void *arg, struct server_request *rq)
 {
@@ -260,6 +313,7 @@ api_routes(struct api *a)
 		{"/", SERVER_FOR_VIEWERS, get_page},
 		{"/api/v1/status", SERVER_FOR_VIEWERS, get_status},
 		{"/api/v1/routes", SERVER_FOR_VIEWERS, get_routes},
+		{"/api/v1/applied", SERVER_FOR_VIEWERS, get_applied},
 		{"/api/v1/problems", SERVER_FOR_VIEWERS, get_problems},
 		{"/healthz", SERVER_FOR_ALL, get_alive},
 		{"/readyz", SERVER_FOR_ALL, get_ready},

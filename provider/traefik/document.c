@@ -96,6 +96,25 @@ document_snapshot(const struct document *d)
 	return d->snapshot;
 }
 
+uint64_t
+document_digest(const struct document *d)
+{
+	return d->ranges.digest;
+}
+
+uint64_t
+document_mark(const struct document *d)
+{
+	return d->ranges.mark;
+}
+
+void
+document_set_mark(struct document *d, uint64_t mark)
+{
+	assert(!d->plain && !d->gzip);
+	ranges_set_mark(&d->ranges, mark);
+}
+
 char *
 document_text(const struct document *d)
 {

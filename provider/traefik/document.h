@@ -33,6 +33,12 @@ size_t document_size(const struct document *d);
 uint64_t document_serial(const struct document *d);
 struct snapshot *document_snapshot(const struct document *d);
 
+/* See document_render.h; both 0 where it carries no mark.  To be set before the document is given
+ * to anybody. */
+uint64_t document_digest(const struct document *d);
+uint64_t document_mark(const struct document *d);
+void document_set_mark(struct document *d, uint64_t mark);
+
 /* All bytes in one piece, with a NUL behind them, to be freed. */
 char *document_text(const struct document *d);
 

@@ -1,7 +1,11 @@
 #include "provider/traefik/document_render.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <nettle/sha2.h>
 
 #include "provider/traefik/traefik_render.h"
 #include "reconciler/base/arena.h"
@@ -9,6 +13,12 @@
 
 /* A literal is no longer than a block of a compressed reply bears. */
 #define LITERAL_MAX 0xffff
+
+/* One that Traefik takes, and that would do no harm if a router named it. */
+#define MARK_FORMAT                                                                                \
+	"\"" DOCUMENT_MARK "%016" PRIx64 "\":{\"stripPrefix\":{\"prefixes\":[\"/waymark\"]}}"
+
+#define MARK_SIZE (sizeof(MARK_FORMAT) + DOCUMENT_MARK_DIGITS)
 
 /* Opens each section; the braces are closed by "}". */
 static const char *const section_open[FRAGMENT_SECTIONS] = {
@@ -119,6 +129,19 @@ shared_text(const struct snapshot *s, const struct settings *settings)
 	return b.n ? buf_steal(&b, NULL) : NULL;
 }
 
+/* Before each member of a section: the section's name before the first, a comma where one is due.
+ */
+static void
+begin_member(struct ranges *r, int section, bool *open, bool *comma)
+{
+	if (*open || *comma)
+		add_literal(r, ",");
+	*comma = false;
+	if (!*open)
+		add_literal(r, section_open[section]);
+	*open = true;
+}
+
 /* Adds the section where it is not empty; says whether it did. */
 static bool
 add_section(struct ranges *r, const struct snapshot *s, int section, const char *first, bool comma)
@@ -130,16 +153,15 @@ add_section(struct ranges *r, const struct snapshot *s, int section, const char 
 		const struct bytes *b = c ? &c->joined[TRAEFIK_OUTPUT][section] : NULL;
 		if (c ? !b->n : !first)
 			continue;
-		if (open || comma)
-			add_literal(r, ",");
-		comma = false;
-		if (!open)
-			add_literal(r, section_open[section]);
-		open = true;
+		begin_member(r, section, &open, &comma);
 		if (c)
 			add(r, b->p, b->n, c, section);
 		else
 			add_literal(r, first);
+	}
+	if (section == TRAEFIK_MIDDLEWARES && r->marker) {
+		begin_member(r, section, &open, &comma);
+		add_literal(r, r->marker);
 	}
 	if (open)
 		add_literal(r, "}");
@@ -161,6 +183,39 @@ tls_text(const struct settings_traefik *s)
 }
 
 void
+ranges_set_mark(struct ranges *r, uint64_t mark)
+{
+	if (!r->marker)
+		return;
+	/* The range that is the marker has its length already. */
+	r->mark = mark;
+	snprintf(r->marker, MARK_SIZE, MARK_FORMAT, mark);
+}
+
+/* Costs as much as there are chunks, not bytes.  Commas do not count: how many of them stand
+ * between the chunks and how many in them is history. */
+static uint64_t
+digest_make(const struct ranges *r, const struct snapshot *s)
+{
+	struct sha256_ctx c;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->nchunks; i++)
+		sum += s->chunks[i]->digest[TRAEFIK_OUTPUT];
+	sha256_init(&c);
+	sha256_update(&c, sizeof(sum), (const uint8_t *)&sum);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct range *x = &r->list[i];
+		if (!x->chunk && x->p != r->marker && !(x->n == 1 && *x->p == ','))
+			sha256_update(&c, x->n, (const uint8_t *)x->p);
+	}
+	sha256_digest(&c, sizeof(digest), digest);
+	memcpy(&sum, digest, sizeof(sum));
+	return sum;
+}
+
+void
 ranges_init(struct ranges *r, const struct snapshot *s, const struct settings *settings)
 {
 	*r = (struct ranges){
@@ -168,6 +223,10 @@ ranges_init(struct ranges *r, const struct snapshot *s, const struct settings *s
 	/* A chunk and a comma for each section, and less than this for what is around them. */
 	size_t most = s->nchunks * FRAGMENT_SECTIONS * 2 + 32;
 	most += ((r->shared ? strlen(r->shared) : 0) + (r->tls ? strlen(r->tls) : 0)) / LITERAL_MAX;
+	if (settings->traefik.api) {
+		r->marker = xmalloc(MARK_SIZE);
+		ranges_set_mark(r, 0);
+	}
 	r->list = xmalloc(most * sizeof(*r->list));
 
 	add_literal(r, "{");
@@ -190,6 +249,10 @@ ranges_init(struct ranges *r, const struct snapshot *s, const struct settings *s
 		add_literal(r, r->tls);
 	}
 	add_literal(r, "}");
+	if (r->marker) {
+		r->digest = digest_make(r, s);
+		ranges_set_mark(r, r->digest);
+	}
 }
 
 void
@@ -198,6 +261,7 @@ ranges_finish(struct ranges *r)
 	free(r->list);
 	free(r->shared);
 	free(r->tls);
+	free(r->marker);
 	*r = (struct ranges){0};
 }
 

@@ -8,6 +8,8 @@
 #include "provider/traefik/packer.h"
 #include "provider/traefik/pollers.h"
 #include "provider/traefik/push.h"
+#include "provider/traefik/readback.h"
+#include "provider/traefik/revisions.h"
 #include "reconciler/base/arena.h"
 #include "reconciler/model/host.h"
 
@@ -15,8 +17,8 @@
 #define WAIT_MAX_MS 30000
 /* Between two changes, for each byte of the document: 5 ms for a megabyte. */
 #define PACE_NS_PER_BYTE 5
-/* How many documents back a revision is remembered. */
-#define REVISIONS 256
+/* Between what a push brought and the time it is in force for sure, where nobody can be asked. */
+#define PUSH_APPLY_DELAY_MS POLLER_APPLY_DELAY_MS
 
 struct traefik {
 	struct output output; /* first, so that the one is the other */
@@ -25,8 +27,7 @@ struct traefik {
 	const struct settings *settings;
 
 	struct document *document; /* NULL: nothing was published yet */
-	uint64_t serial; /* of the newest document */
-	uint64_t revisions[REVISIONS]; /* by serial: the newest snapshot with these bytes */
+	struct revisions revisions; /* the newest one is the document */
 	struct snapshot *adopted; /* the newest one that the document stands for */
 	struct snapshot *coming; /* waits for its time; NULL: none */
 	uint64_t published; /* the newest revision that was handed over */
@@ -37,6 +38,7 @@ struct traefik {
 	struct pollers pollers;
 	struct packer *packer;
 	struct push *push; /* NULL: no push */
+	struct readback *readback; /* NULL: Traefik is not asked, so polls have to do */
 	json_t *details;
 };
 
@@ -53,37 +55,88 @@ newest(void *arg)
 	return t->document;
 }
 
+/* ── Who has what ──────────────────────────────────────────────────────────────────────────── */
+
+/* The oldest document among those that have arrived at all who poll; UINT64_MAX: nobody does. */
+static uint64_t
+polled_serial(const struct traefik *t)
+{
+	uint64_t least = UINT64_MAX;
+	for (size_t i = 0; i < t->pollers.n; i++) {
+		struct poller *p = t->pollers.list[i];
+		uint64_t arrived = poller_arrived(p, now_ms());
+		if (poller_counts(p) && arrived < least)
+			least = arrived;
+	}
+	return least;
+}
+
+/* The oldest document among those that have arrived at all who take it; 0: none, or nobody.  Who is
+ * asked what it runs need not be believed that it polled. */
+static uint64_t
+arrived_serial(const struct traefik *t)
+{
+	uint64_t least = t->readback ? readback_arrived(t->readback) : polled_serial(t);
+	if (t->push && push_arrived(t->push) < least)
+		least = push_arrived(t->push);
+	return least == UINT64_MAX ? 0 : least;
+}
+
+/* To be called often enough that it is known when something arrived. */
+static uint64_t
+note_arrived(struct traefik *t)
+{
+	uint64_t serial = arrived_serial(t);
+	if (serial != t->revisions.arrived)
+		revisions_arrive(&t->revisions, serial, now_ms());
+	return serial;
+}
+
 /* ── Publishing ────────────────────────────────────────────────────────────────────────────── */
 
-/* The document is in force from now on. */
+/* Somebody gets the newest document. */
+static void
+note_given(struct traefik *t)
+{
+	revisions_give(&t->revisions);
+	if (t->readback)
+		readback_expect(t->readback, t->revisions.newest);
+}
+
+/* The document is the one that is served from now on. */
 static void
 document_adopt(struct traefik *t, struct document *d)
 {
 	struct document *old = t->document;
 
 	t->document = d;
-	t->serial = document_serial(d);
 	t->next_ns = uv_hrtime() + PACE_NS_PER_BYTE * document_size(d);
 	server_wake(&t->waiting);
 	document_destroy(old);
-	if (t->push)
+	if (t->push) {
 		push_changed(t->push);
+		note_given(t);
+	}
 }
 
 static void
 adopt(struct traefik *t, struct snapshot *s)
 {
-	struct document *d = document_create(s, t->settings, t->serial + 1);
+	struct revisions *rs = &t->revisions;
+	struct document *d = document_create(s, t->settings, rs->newest + 1);
+	uint64_t digest = document_digest(d);
 
+	document_set_mark(d, revisions_mark(rs, digest));
 	snapshot_ref(s);
 	snapshot_unref(t->adopted);
 	t->adopted = s;
 	if (t->document && document_equal(d, t->document)) {
 		document_destroy(d);
-		t->revisions[t->serial % REVISIONS] = s->revision;
+		revisions_renew(rs, s->revision);
 		return;
 	}
-	t->revisions[document_serial(d) % REVISIONS] = s->revision;
+	note_arrived(t);
+	revisions_add(rs, s->revision, digest, document_mark(d));
 	document_adopt(t, d);
 }
 
@@ -162,9 +215,11 @@ reply_document(struct traefik *t, struct server_request *rq)
 {
 	struct poller *p = poller_of(t, rq);
 	if (p)
-		poller_replied(p, t->serial, now_ms());
-	if (!rq->head)
-		rq->connection->mark = t->serial;
+		poller_replied(p, t->revisions.newest, now_ms());
+	if (!rq->head) {
+		rq->connection->mark = t->revisions.newest;
+		note_given(t);
+	}
 	return server_reply(rq, MHD_HTTP_OK, choose_response(t, rq));
 }
 
@@ -226,6 +281,7 @@ note_poll(struct traefik *t, struct server_request *rq, const char *edge, bool w
 	if (!pollers_find(&t->pollers, name))
 		pollers_refresh(t);
 	pollers_polled(&t->pollers, name, c->address, waits, c->mark, now_ms());
+	note_arrived(t);
 }
 
 static enum MHD_Result
@@ -246,21 +302,13 @@ poll(void *arg, struct server_request *rq)
 	if (rq->head)
 		wait = 0;
 
-	bool news = t->document && rq->connection->mark != t->serial;
+	bool news = t->document && rq->connection->mark != t->revisions.newest;
 	if (!news && wait && !rq->time_over)
 		return server_hold(rq, &t->waiting, wait);
 	return t->document ? reply_document(t, rq) : reply_not_ready(rq);
 }
 
 /* ── What has arrived ──────────────────────────────────────────────────────────────────────── */
-
-static uint64_t
-serial_revision(const struct traefik *t, uint64_t serial)
-{
-	if (!serial || t->serial - serial >= REVISIONS)
-		return 0;
-	return t->revisions[serial % REVISIONS];
-}
 
 /* null where nothing arrived. */
 static json_t *
@@ -277,10 +325,31 @@ poller_json(const struct traefik *t, struct poller *p)
 	json_object_set_new(j, "name", json_string(p->name));
 	json_object_set_new(j, "address", json_string(p->address));
 	json_object_set_new(
-		j, "revision", json_revision(serial_revision(t, poller_arrived(p, now))));
+		j, "revision", json_revision(revisions_of(&t->revisions, poller_arrived(p, now))));
 	json_object_set_new(
 		j, "seen_ms_ago", json_integer(p->held ? 0 : (json_int_t)(now - p->seen_ms)));
 	json_object_set_new(j, "held", json_boolean(p->held));
+	return j;
+}
+
+static json_t *
+push_json(const struct traefik *t)
+{
+	uint64_t revision = revisions_of(&t->revisions, push_arrived(t->push));
+	json_t *j = json_object();
+	json_object_set_new(j, "url", json_string(push_url(t->push)));
+	json_object_set_new(j, "revision", json_revision(revision));
+	return j;
+}
+
+static json_t *
+api_json(const struct traefik *t)
+{
+	uint64_t revision = revisions_of(&t->revisions, readback_arrived(t->readback));
+	json_t *j = json_object();
+	json_object_set_new(j, "url", json_string(readback_url(t->readback)));
+	json_object_set_new(j, "revision", json_revision(revision));
+	json_object_set_new(j, "error", json_string(readback_error(t->readback)));
 	return j;
 }
 
@@ -294,28 +363,18 @@ details_make(const struct traefik *t)
 			json_array_append_new(list, poller_json(t, t->pollers.list[i]));
 	}
 	json_object_set_new(details, "pollers", list);
-	if (t->push) {
-		json_t *push = json_object();
-		json_object_set_new(push, "url", json_string(push_url(t->push)));
-		json_object_set_new(
-			push, "revision", json_revision(serial_revision(t, push_arrived(t->push))));
-		json_object_set_new(details, "push", push);
-	}
+	if (t->push)
+		json_object_set_new(details, "push", push_json(t));
+	if (t->readback)
+		json_object_set_new(details, "api", api_json(t));
 	return details;
 }
 
-/* The oldest document among those that have arrived at all who take it; 0: none, or nobody. */
-static uint64_t
-arrived_serial(const struct traefik *t)
+static const char *
+error_text(const struct traefik *t)
 {
-	uint64_t least = t->push ? push_arrived(t->push) : UINT64_MAX;
-	for (size_t i = 0; i < t->pollers.n; i++) {
-		struct poller *p = t->pollers.list[i];
-		uint64_t arrived = poller_arrived(p, now_ms());
-		if (poller_counts(p) && arrived < least)
-			least = arrived;
-	}
-	return least == UINT64_MAX ? 0 : least;
+	const char *error = t->push ? push_error(t->push) : "";
+	return !*error && t->readback ? readback_error(t->readback) : error;
 }
 
 static void
@@ -324,18 +383,34 @@ info(struct output *o, struct output_info *ret)
 	struct traefik *t = (struct traefik *)o;
 
 	pollers_refresh(t);
-	uint64_t serial = arrived_serial(t);
+	uint64_t serial = note_arrived(t);
 	json_decref(t->details);
 	t->details = details_make(t);
 	*ret = (struct output_info){
 		.name = t->settings->traefik.name,
 		.kind = "traefik",
-		.revision = serial_revision(t, serial),
+		.revision = revisions_of(&t->revisions, serial),
 		.published = t->published,
-		.converged = serial && serial == t->serial && !t->coming,
-		.error = t->push ? push_error(t->push) : "",
+		.converged = serial && serial == t->revisions.newest && !t->coming,
+		.error = error_text(t),
 		.details = t->details,
 	};
+}
+
+static uint64_t
+applied_ago_ms(struct output *o, uint64_t revision)
+{
+	struct traefik *t = (struct traefik *)o;
+
+	pollers_refresh(t);
+	note_arrived(t);
+	if (t->readback)
+		readback_hurry(t->readback);
+	uint64_t ago = revisions_applied_ago(&t->revisions, revision, now_ms());
+	if (ago == UINT64_MAX || t->readback || !t->push)
+		return ago;
+	/* Who took the document need not have applied it. */
+	return ago < PUSH_APPLY_DELAY_MS ? UINT64_MAX : ago - PUSH_APPLY_DELAY_MS;
 }
 
 /* ── The output ────────────────────────────────────────────────────────────────────────────── */
@@ -352,11 +427,55 @@ push_setup(struct traefik *t)
 		push_changed(t->push);
 }
 
+static uint64_t
+find_mark(void *arg, uint64_t mark)
+{
+	const struct traefik *t = arg;
+	return revisions_find(&t->revisions, mark);
+}
+
+static void
+on_readback(void *arg)
+{
+	note_arrived(arg);
+}
+
+static bool
+readback_is(const struct readback *b, const char *url, const char *provider)
+{
+	if (!b || !url)
+		return !b && !url;
+	return !strcmp(readback_url(b), url) && !strcmp(readback_provider(b), provider);
+}
+
+static void
+readback_setup(struct traefik *t)
+{
+	const char *url = t->settings->traefik.api;
+	const char *provider = t->settings->traefik.push ? "rest" : "http";
+
+	if (readback_is(t->readback, url, provider))
+		return;
+	readback_destroy(t->readback);
+	t->readback = url ? readback_create(&(struct readback_config){
+				    .loop = t->loop,
+				    .http = t->http,
+				    .url = url,
+				    .provider = provider,
+				    .find = find_mark,
+				    .changed = on_readback,
+				    .arg = t,
+			    })
+			  : NULL;
+	note_arrived(t);
+}
+
 struct traefik *
 traefik_create(uv_loop_t *loop, struct httpc *http, const struct settings *settings)
 {
 	struct traefik *t = xcalloc(1, sizeof(*t));
-	t->output = (struct output){.publish = publish, .info = info};
+	t->output =
+		(struct output){.publish = publish, .info = info, .applied_ago_ms = applied_ago_ms};
 	t->loop = loop;
 	t->http = http;
 	t->settings = settings;
@@ -364,6 +483,7 @@ traefik_create(uv_loop_t *loop, struct httpc *http, const struct settings *setti
 	t->pace.data = t;
 	t->packer = packer_create(loop, newest, t);
 	push_setup(t);
+	readback_setup(t);
 	return t;
 }
 
@@ -372,6 +492,7 @@ traefik_reload(struct traefik *t, const struct settings *settings)
 {
 	t->settings = settings;
 	push_setup(t);
+	readback_setup(t);
 	/* The document may differ by what stands in it beside the snapshot. */
 	if (t->adopted && !t->coming)
 		adopt(t, t->adopted);
@@ -389,6 +510,7 @@ traefik_destroy(struct traefik *t)
 	if (!t)
 		return;
 	push_destroy(t->push);
+	readback_destroy(t->readback);
 	packer_destroy(t->packer);
 	document_destroy(t->document);
 	snapshot_unref(t->adopted);

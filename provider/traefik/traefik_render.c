@@ -348,6 +348,7 @@ traefik_render(const struct project_plan *plan, const struct settings *settings,
 		ret->section[s].n = f.section[s].n;
 		buf_finish(&t.section[s]);
 	}
+	ret->digest = fragment_digest(ret);
 	buf_finish(&t.name);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nettle/sha2.h>
+
 #include "reconciler/base/text.h"
 
 const char *
@@ -152,6 +154,26 @@ fragment_equal(const struct fragment *a, const struct fragment *b)
 				memcmp(a->section[i].p, b->section[i].p, a->section[i].n)))
 			return false;
 	return true;
+}
+
+uint64_t
+fragment_digest(const struct fragment *f)
+{
+	struct sha256_ctx c;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	uint64_t first;
+	size_t size = 0;
+
+	sha256_init(&c);
+	for (size_t i = 0; i < FRAGMENT_SECTIONS; i++) {
+		uint64_t n = f->section[i].n;
+		sha256_update(&c, sizeof(n), (const uint8_t *)&n);
+		sha256_update(&c, f->section[i].n, (const uint8_t *)f->section[i].p);
+		size += f->section[i].n;
+	}
+	sha256_digest(&c, sizeof(digest), digest);
+	memcpy(&first, digest, sizeof(first));
+	return size ? first : 0;
 }
 
 bool

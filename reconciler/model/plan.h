@@ -110,6 +110,7 @@ struct fragment {
 		const char *p;
 		size_t n;
 	} section[FRAGMENT_SECTIONS];
+	uint64_t digest; /* of the sections; 0 where all are empty */
 	unsigned uses; /* a bit for each thing that all fragments share, and that this one names */
 };
 
@@ -131,6 +132,9 @@ struct project_plan {
 const char *route_kind_text(enum route_kind kind);
 const char *server_state_text(enum server_state state);
 const char *route_answer_text(enum route_answer answer);
+
+/* What a renderer gives as its fragment's digest. */
+uint64_t fragment_digest(const struct fragment *f);
 
 struct project_plan *project_plan_ref(const struct project_plan *p);
 struct project_plan *project_plan_unref(const struct project_plan *p);

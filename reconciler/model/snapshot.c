@@ -78,9 +78,12 @@ chunk_create(struct project_plan *const *plans, size_t n)
 		for (size_t o = 0; o < PLAN_OUTPUTS; o++)
 			c->uses[o] |= plans[i]->fragment[o].uses;
 	}
-	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
+	for (size_t o = 0; o < PLAN_OUTPUTS; o++) {
 		for (size_t s = 0; s < FRAGMENT_SECTIONS; s++)
 			c->joined[o][s] = join_section(c, o, s);
+		for (size_t i = 0; i < n; i++)
+			c->digest[o] += plans[i]->fragment[o].digest;
+	}
 	return c;
 }
 

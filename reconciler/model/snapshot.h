@@ -28,6 +28,9 @@ struct snapshot_chunk {
 	/* The plans' sections joined with ',' (no leading or trailing one; "" where all are empty).
 	 */
 	struct bytes joined[PLAN_OUTPUTS][FRAGMENT_SECTIONS];
+	/* The sum of the fragments' digests: whatever chunks the plans stand in, all of them
+	 * together come to the same. */
+	uint64_t digest[PLAN_OUTPUTS];
 	unsigned uses[PLAN_OUTPUTS]; /* the bits of all its fragments */
 	/* For an output to hang something on; freed with the chunk. */
 	void *extra[PLAN_OUTPUTS];

@@ -24,4 +24,5 @@ EDITS = pick(400, 10000)  # misdeeds of the hostile editor
 EDITS_A_ROUND = 20
 MISDEEDS_EVERY = pick(2, 1)  # of those that are looked at one by one, every second or each
 SLOT_RACES = pick(5, 100)  # two `waymark slot` at once
+WAIT_ROUNDS = pick(20, 1000)  # switches over a network that loses, delays and repeats polls
 DOWN_SECONDS = pick(3, 8)

@@ -542,10 +542,13 @@ test_document_ignores_chunks(void **state)
 		snprintf(host, sizeof(host), "p%03d.local", 299 - i);
 		down = world_next(down, project, PLAN(&plain, project, {.host = host}));
 	}
+	struct settings marked = plain;
+	marked.traefik.api = "http://127.0.0.1:8080";
 	struct ranges a, b;
-	ranges_init(&a, up, &plain);
-	ranges_init(&b, down, &plain);
+	ranges_init(&a, up, &marked);
+	ranges_init(&b, down, &marked);
 	assert_true(ranges_equal(&a, &b));
+	assert_true(a.digest && a.digest == b.digest);
 	char *x = ranges_flatten(&a), *y = ranges_flatten(&b);
 	assert_string_equal(x, y);
 	free(x);
@@ -553,13 +556,62 @@ test_document_ignores_chunks(void **state)
 	ranges_finish(&b);
 
 	down = world_next(down, "p123", PLAN(&plain, "p123", {.host = "p124.local"}));
-	ranges_init(&b, down, &plain);
+	ranges_init(&b, down, &marked);
 	assert_int_equal(a.size, b.size);
 	assert_false(ranges_equal(&a, &b));
+	assert_true(a.digest != b.digest);
 	ranges_finish(&b);
 	ranges_finish(&a);
 	snapshot_unref(up);
 	snapshot_unref(down);
+}
+
+static void
+test_document_mark(void **state)
+{
+	(void)state;
+	struct settings marked = plain;
+	marked.traefik.api = "http://127.0.0.1:8080";
+	struct snapshot *s = snapshot_create();
+	struct ranges empty, r;
+	ranges_init(&empty, s, &marked);
+	char *text = ranges_flatten(&empty);
+	char want[256];
+	snprintf(want, sizeof(want),
+		"{\"http\":{\"middlewares\":{\"waymark_DOCUMENT_%016llx\":{\"stripPrefix\":"
+		"{\"prefixes\":[\"/waymark\"]}}}}}",
+		(unsigned long long)empty.digest);
+	assert_string_equal(text, want);
+	free(text);
+
+	/* Behind the others, and a digest of them. */
+	s = world_next(s, "a", PLAN(&plain, "a", {.host = "a.local", .path = "/x", .strip = true}));
+	ranges_init(&r, s, &marked);
+	assert_true(r.digest != empty.digest);
+	ranges_set_mark(&r, 0xabc);
+	text = ranges_flatten(&r);
+	assert_non_null(
+		strstr(text, "{\"prefixes\":[\"/x\"]}},\"waymark_DOCUMENT_0000000000000abc\":{"));
+	assert_int_equal(strlen(text), r.size);
+	free(text);
+	ranges_finish(&r);
+	ranges_finish(&empty);
+	/* A project without a route changes no bytes. */
+	uint64_t digest;
+	ranges_init(&r, s, &marked);
+	digest = r.digest;
+	ranges_finish(&r);
+	s = world_next(s, "b", PLAN(&plain, "b", {.host = "only.resolves", .kind = ROUTE_STATIC}));
+	ranges_init(&r, s, &marked);
+	assert_true(r.digest == digest);
+	ranges_finish(&r);
+	/* What stands beside the projects counts. */
+	marked.traefik.default_cert_file = "c";
+	marked.traefik.default_key_file = "k";
+	ranges_init(&r, s, &marked);
+	assert_true(r.digest != digest);
+	ranges_finish(&r);
+	snapshot_unref(s);
 }
 
 int
@@ -585,6 +637,7 @@ main(void)
 		cmocka_unit_test(test_document_guards),
 		cmocka_unit_test(test_document_of_many_users),
 		cmocka_unit_test(test_document_ignores_chunks),
+		cmocka_unit_test(test_document_mark),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
