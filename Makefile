@@ -156,10 +156,13 @@ $B/fake_engine: $(patsubst %.c,$B/%.o,$(wildcard $(BENCH)/fake_*.c)) $(BENCH_BAS
 $B/bench_client: $B/$(BENCH)/bench_client.o $(BENCH_BASE)
 	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs zlib)
 
+$B/bench_backends: $B/$(BENCH)/bench_backends.o $(BENCH_BASE)
+	$(CC) $(LDFLAGS) -o $@ $^
+
 $B/bench_baseline: $(BENCH)/baseline/main.go
 	GO111MODULE=off go build -o $@ $<
 
-BENCH_PROGRAMS := $B/fake_engine $B/bench_client
+BENCH_PROGRAMS := $B/fake_engine $B/bench_client $B/bench_backends
 
 # BENCH_QUICK=1: under a minute, and only the counts are judged.
 bench-programs: $(BENCH_PROGRAMS)

@@ -19,7 +19,8 @@
 /* The state may lack the last second's changes, which the proxies have already: what it says counts
  * only where the engine does not answer within this. */
 #define WAIT_FOR_LOOK_MS 3000
-/* Nor do probes that have not found out anything yet, once the sources are there. */
+/* Nor do probes that have not found out anything yet, once the sources are there, and each of them
+ * had its turn. */
 #define WAIT_FOR_PROBES_MS 2000
 
 /* A wall clock that goes on evenly, whatever is done to the machine's. */
@@ -118,13 +119,14 @@ on_remove(void *arg, const char *engine, const char *id)
 }
 
 static void
-on_probed(void *arg, const char *engine, const char *id, enum readiness ready)
+on_probed(void *arg, const char *engine, const char *id, enum readiness ready, unsigned why)
 {
 	struct reconciler *r = arg;
 	const struct endpoint *e = planner_find(r->planner, engine, id);
 
 	if (!e)
 		return;
+	planner_set_why(r->planner, engine, id, why);
 	planner_set_ready(r->planner, engine, id, ready);
 	state_note(r, e, readiness_counts(ready));
 	reconcile_ring(r, "probe");
@@ -179,32 +181,34 @@ start_sources(struct reconciler *r)
 	}
 }
 
+struct probe_count {
+	const struct reconciler *r;
+	uint64_t n, unknown;
+};
+
 static void
-count_unknown(void *arg, const struct endpoint *e, enum readiness ready)
+count_probes(void *arg, const struct endpoint *e, enum readiness ready)
 {
-	struct {
-		struct reconciler *r;
-		size_t n;
-	} *count = arg;
+	struct probe_count *count = arg;
 	struct probe_target target;
 
-	if (ready == READY_UNKNOWN &&
-		planner_probe_target(count->r->planner, e->engine, e->id, &target))
+	if (ready != READY_UNKNOWN) {
 		count->n++;
+	} else if (planner_probe_target(count->r->planner, e->engine, e->id, &target)) {
+		count->n++;
+		count->unknown++;
+	}
 }
 
 static bool
 probes_are_ready(struct reconciler *r)
 {
-	struct {
-		struct reconciler *r;
-		size_t n;
-	} count = {r, 0};
+	struct probe_count count = {.r = r};
+	uint64_t waited_ms = now_ms(r) - r->sources_ready_ms;
 
-	if (now_ms(r) - r->sources_ready_ms >= WAIT_FOR_PROBES_MS)
-		return true;
-	planner_each(r->planner, count_unknown, &count);
-	return count.n == 0;
+	planner_each(r->planner, count_probes, &count);
+	return count.unknown == 0 ||
+	       waited_ms >= WAIT_FOR_PROBES_MS + count.n * 1000 / r->settings->probe_rate;
 }
 
 /* An engine that does not answer, where one look at the registry will do. */
@@ -351,6 +355,16 @@ on_after_poll(uv_check_t *check)
 		reconcile_step(r);
 }
 
+static struct prober_settings
+prober_settings_of(const struct settings *s)
+{
+	return (struct prober_settings){.interval_ms = s->probe_interval_ms,
+		.timeout_ms = s->probe_timeout_ms,
+		.rise = s->probe_rise,
+		.fall = s->probe_fall,
+		.rate = s->probe_rate};
+}
+
 struct reconciler *
 reconciler_create(const struct reconciler_config *cfg)
 {
@@ -368,8 +382,8 @@ reconciler_create(const struct reconciler_config *cfg)
 	r->loop_base_ms = uv_now(r->loop);
 	r->ledger = ledger_create();
 	r->planner = planner_create(r->settings, r->ledger, cfg->renderers);
-	r->prober = prober_create(r->loop, r->settings->probe_interval_ms,
-		r->settings->probe_timeout_ms, on_probed, r);
+	const struct prober_settings probing = prober_settings_of(r->settings);
+	r->prober = prober_create(r->loop, &probing, on_probed, r);
 
 	uv_prepare_init(r->loop, &r->before_poll);
 	uv_check_init(r->loop, &r->after_poll);
@@ -455,6 +469,13 @@ inherit_sources(struct reconciler *r, struct watched *old, size_t nold)
 	return lost;
 }
 
+/* What is probed as before goes on as it is, and what the settings have no use for ends. */
+static void
+on_probe_kept(void *arg, const char *engine, const char *id)
+{
+	probe_sync(arg, engine, id);
+}
+
 void
 reconciler_reload(struct reconciler *r, const struct settings *settings)
 {
@@ -464,10 +485,9 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	/* Who rang before may be named in the old settings. */
 	r->cause = "reload";
 	r->rang = true;
-	prober_destroy(r->prober);
 	r->settings = settings;
-	r->prober = prober_create(
-		r->loop, settings->probe_interval_ms, settings->probe_timeout_ms, on_probed, r);
+	const struct prober_settings probing = prober_settings_of(settings);
+	prober_configure(r->prober, &probing);
 	watch_sources(r);
 	/* One that went may be one that came under another name: as at a start.  So it is with a
 	 * registry that came, and what is published stays meanwhile. */
@@ -479,6 +499,7 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	remove_strangers(r);
 	forget_registries(r);
 	planner_set_settings(r->planner, settings);
+	prober_each(r->prober, on_probe_kept, r);
 	start_sources(r);
 }
 

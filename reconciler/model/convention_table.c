@@ -21,13 +21,15 @@ static const struct convention_rule codi_rules[] = {
 	{FIELD_NETWORK, PLACE_LABEL, "traefik.docker.network", NULL},
 };
 
-/* CodeB Server: every container listens on 3000. */
+/* CodeB Server: every container listens on 3000, and is asked for /api/health before it counts,
+ * which an application need not have. */
 static const char *const codeb_all[] = {"codeb.project"};
 static const struct convention_rule codeb_rules[] = {
 	{FIELD_PROJECT, PLACE_LABEL, "codeb.project", NULL},
 	{FIELD_ENVIRONMENT, PLACE_LABEL, "codeb.environment", NULL},
 	{FIELD_SLOT, PLACE_LABEL, "codeb.slot", NULL},
 	{FIELD_PORT, PLACE_VALUE, "3000", NULL},
+	{FIELD_HEALTH_PATH, PLACE_VALUE, "/api/health", NULL},
 };
 
 /* docker compose labels every service, a database too: only what asks for a route gets one. */

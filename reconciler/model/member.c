@@ -292,11 +292,9 @@ static void
 member_read(struct reader *r)
 {
 	struct member *m = r->m;
-	const char *health = reader_value(r, FIELD_HEALTH);
 
 	m->claims = true;
 	m->deployment = m->deployment ? m->deployment : "";
-	m->unchecked = health && strcmp(health, "none") == 0;
 	read_identity(r);
 	read_registered(r);
 	if (m->ignored) {
@@ -311,6 +309,7 @@ member_read(struct reader *r)
 	if (m->supersedes && !*m->slot && (!r->deployment || r->deployment->container))
 		m->slot = *m->endpoint->name ? m->endpoint->name : m->endpoint->id;
 	reader_read_server(r);
+	reader_read_health(r);
 }
 
 static void
@@ -423,8 +422,8 @@ member_derived(const struct member *m, bool suffixed)
 bool
 member_wants_probe(const struct member *m, const struct settings *s)
 {
-	return s->probe && m->url && !m->unchecked && m->endpoint->health == HEALTH_NONE &&
-	       m->endpoint->state == ENDPOINT_RUNNING && !m->endpoint->withheld;
+	return member_is_probed(m, s) && m->url && m->endpoint->state == ENDPOINT_RUNNING &&
+	       !m->endpoint->withheld;
 }
 
 static enum server_state
@@ -450,20 +449,18 @@ member_state(const struct member *m, const struct settings *s)
 		return SERVER_STARTING;
 	if (m->unchecked)
 		return SERVER_SERVING;
-	if (e->health != HEALTH_NONE)
-		return health_state(e->health);
-	if (!s->probe || readiness_counts(m->ready))
-		return SERVER_SERVING;
-	return SERVER_STARTING;
+	if (!member_is_probed(m, s))
+		return e->health == HEALTH_NONE ? SERVER_SERVING : health_state(e->health);
+	return readiness_counts(m->ready) ? SERVER_SERVING : SERVER_STARTING;
 }
 
 const char *
 member_health_text(const struct member *m, const struct settings *s)
 {
 	static const char *const text[] = {"none", "starting", "healthy", "unhealthy", "unknown"};
-	enum endpoint_health health = m->endpoint->health;
 
-	if (m->unchecked || health != HEALTH_NONE || !s->probe)
-		return m->unchecked ? "none" : text[health];
-	return readiness_text(m->ready);
+	if (!member_is_probed(m, s))
+		return m->unchecked ? "none" : text[m->endpoint->health];
+	return m->ready == READY_NO && member_probe_path(m) ? "unhealthy"
+							    : readiness_text(m->ready);
 }

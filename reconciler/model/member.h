@@ -47,6 +47,7 @@ struct member {
 
 	const struct endpoint *endpoint;
 	enum readiness ready;
+	unsigned why; /* it is READY_NO: an HTTP status, or one of enum probe_why */
 	struct arena arena; /* for all that follows */
 
 	/* Nobody's, and kept only because a deployment may yet name it; it has no project. */
@@ -77,6 +78,12 @@ struct member {
 	uint16_t port;
 	bool published;
 	bool unchecked; /* waymark.health=none: running counts */
+	/* What Waymark asks it for, instead of what the engine checks; NULL: nothing. */
+	const char *health_path; /* "/health" */
+	bool health_guessed; /* by the convention: 404 is an answer, and the engine's check counts
+				more */
+	uint32_t health_interval_ms, health_timeout_ms, health_rise, health_fall; /* 0: as in the
+										     settings */
 
 	struct problems problems;
 };
@@ -104,7 +111,14 @@ const char *text_quote(struct arena *a, const char *text);
 enum server_state member_state(const struct member *m, const struct settings *s);
 /* "healthy", "ready", … for people. */
 const char *member_health_text(const struct member *m, const struct settings *s);
+/* Is it Waymark that finds out whether it is ready, once it runs? */
+bool member_is_probed(const struct member *m, const struct settings *s);
 /* Does it want a probe? */
 bool member_wants_probe(const struct member *m, const struct settings *s);
+/* What its probe asks for; NULL: no more than a connection. */
+const char *member_probe_path(const struct member *m);
+/* What is wrong with one that wants a probe and is READY_NO or READY_CANNOT_TELL, and what to do.
+ */
+const char *member_probe_fault(struct arena *a, const struct member *m, const char **ret_remedy);
 
 #endif

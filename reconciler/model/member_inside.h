@@ -1,5 +1,6 @@
 /* member_inside.h - what the files of a member share while it is read: member.c (who it is),
- * member_hosts.c (which hosts it wants) and member_server.c (where it listens).  For nobody else.
+ * member_hosts.c (which hosts it wants), member_server.c (where it listens) and member_health.c
+ * (what says that it is ready).  For nobody else.
  */
 #ifndef RECONCILER_MODEL_MEMBER_INSIDE_H
 #define RECONCILER_MODEL_MEMBER_INSIDE_H
@@ -30,5 +31,7 @@ const char *reader_value(const struct reader *r, enum convention_field f);
 void reader_read_hosts(struct reader *r);
 /* Its address, port and URL. */
 void reader_read_server(struct reader *r);
+/* What it is asked for to see whether it is well; after the server. */
+void reader_read_health(struct reader *r);
 
 #endif

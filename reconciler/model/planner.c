@@ -192,14 +192,29 @@ is_same_run(const struct member *a, const struct member *b)
 	       strcmp(a->url, b->url) == 0 && b->endpoint->state == ENDPOINT_RUNNING;
 }
 
+/* One that served on another's word, and is probed from now on, serves until that finds otherwise.
+ */
+static void
+inherit_readiness(struct member *m, const struct settings *s, const struct member *old,
+	const struct settings *old_settings)
+{
+	if (!is_same_run(old, m))
+		return;
+	m->ready = old->ready;
+	m->why = old->why;
+	if (member_is_probed(m, s) && !member_is_probed(old, old_settings))
+		m->ready = member_state(old, old_settings) == SERVER_SERVING ? READY_YES
+									     : READY_UNKNOWN;
+}
+
 /* What the container asks for instead of what it asked for, if it did. */
 static bool
 member_replace(struct planner *p, struct member *old, const struct endpoint *e)
 {
 	struct member *m = member_create(p->settings, p->registrar, e);
 
-	if (m && old && is_same_run(old, m))
-		m->ready = old->ready;
+	if (m && old)
+		inherit_readiness(m, p->settings, old, p->settings);
 	if (old)
 		member_unlink(p, old);
 	member_destroy(old);
@@ -264,6 +279,17 @@ planner_set_ready(struct planner *p, const char *engine, const char *id, enum re
 		project_ring(p, m->project);
 }
 
+void
+planner_set_why(struct planner *p, const char *engine, const char *id, unsigned why)
+{
+	struct member *m = member_find(p, engine, id);
+	if (!m || m->why == why)
+		return;
+	m->why = why;
+	if (m->project && m->ready == READY_NO)
+		project_ring(p, m->project);
+}
+
 bool
 planner_probe_target(
 	const struct planner *p, const char *engine, const char *id, struct probe_target *ret)
@@ -277,6 +303,12 @@ planner_probe_target(
 		.published = m->published,
 		.run = m->endpoint->run,
 		.ready_before = readiness_counts(m->ready),
+		.path = member_probe_path(m),
+		.missing_counts = m->health_guessed,
+		.interval_ms = m->health_interval_ms,
+		.timeout_ms = m->health_timeout_ms,
+		.rise = m->health_rise,
+		.fall = m->health_fall,
 	};
 	return true;
 }
@@ -285,6 +317,7 @@ void
 planner_set_settings(struct planner *p, const struct settings *settings)
 {
 	struct member **old = xmalloc(HASH_COUNT(p->members) * sizeof(struct member *));
+	const struct settings *before = p->settings;
 	struct member *m, *tmp;
 	size_t n = 0;
 
@@ -298,8 +331,8 @@ planner_set_settings(struct planner *p, const struct settings *settings)
 		planner_put(p, old[i]->endpoint);
 		m = member_find(p, old[i]->endpoint->engine, old[i]->endpoint->id);
 		/* The settings may have chosen another address of it. */
-		if (m && is_same_run(old[i], m))
-			m->ready = old[i]->ready;
+		if (m)
+			inherit_readiness(m, settings, old[i], before);
 		member_destroy(old[i]);
 	}
 	free(old);

@@ -23,13 +23,22 @@
 enum readiness {
 	READY_UNKNOWN, /* not probed yet */
 	READY_YES,
-	READY_NO, /* refused */
+	READY_NO, /* refused, or what its health path gives is no answer */
 	READY_CANNOT_TELL, /* unreachable from here: running counts */
 };
 
 const char *readiness_text(enum readiness r);
 /* Does it get traffic? */
 bool readiness_counts(enum readiness r);
+
+/* Why a probe found that it is not ready, where that is no HTTP status, which begin at 100. */
+enum probe_why {
+	WHY_UNKNOWN,
+	WHY_REFUSED,
+	WHY_CLOSED, /* without a word */
+	WHY_LATE, /* nothing came in time */
+	WHY_GARBAGE, /* what came is not HTTP */
+};
 
 /* Where to probe.  Strings live as long as the member, until the next put or remove. */
 struct probe_target {
@@ -40,7 +49,7 @@ struct probe_target {
 	bool ready_before; /* assume ready until found otherwise */
 	const char *path; /* what is asked for, "/health"; NULL: no more than a connection */
 	bool missing_counts; /* 404 is an answer, too: nobody said that there is such a path */
-	uint32_t interval_ms, timeout_ms, rise, fall;
+	uint32_t interval_ms, timeout_ms, rise, fall; /* 0: as for all */
 };
 
 /* An output's pure renderer: writes its sections of one project plan into the arena and leaves out,
@@ -89,6 +98,8 @@ void planner_reread(struct planner *p, uint64_t now_ms,
 
 /* What a probe found. */
 void planner_set_ready(struct planner *p, const char *engine, const char *id, enum readiness ready);
+/* Why it is not ready, for people: an HTTP status, or one of enum probe_why. */
+void planner_set_why(struct planner *p, const char *engine, const char *id, unsigned why);
 /* Does this container want a probe, and where? */
 bool planner_probe_target(
 	const struct planner *p, const char *engine, const char *id, struct probe_target *ret);

@@ -34,7 +34,8 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 	X(UNREACHABLE, "unreachable", PROBLEM_WARNING,                                                 \
 		"Waymark cannot reach the container to see whether it is ready, so running counts.")   \
 	X(UNHEALTHY, "unhealthy", PROBLEM_ERROR, "The container's health check fails.")                \
-	X(NOT_READY, "not-ready", PROBLEM_WARNING, "The container does not accept connections.")       \
+	X(NOT_READY, "not-ready", PROBLEM_WARNING,                                                     \
+		"The container does not accept connections, or its health path does not answer.")      \
 	X(NO_SERVERS, "no-servers", PROBLEM_WARNING,                                                   \
 		"The host is known, but nothing can serve it now: it answers 503.")                    \
 	X(SOURCE_STALE, "source-stale", PROBLEM_ERROR,                                                 \

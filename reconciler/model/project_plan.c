@@ -213,15 +213,11 @@ add_member_problems(struct maker *k, const struct member *m)
 			by_state[state].remedy);
 	if (!member_wants_probe(m, k->settings))
 		return;
-	if (m->ready == READY_NO)
-		complain(k, PROBLEM_NOT_READY, m, NULL, NULL,
-			arena_printf(k->arena, "nothing accepts connections at %s", m->url),
-			"check that it listens on that port and on all addresses, not on 127.0.0.1 "
-			"alone");
-	if (m->ready == READY_CANNOT_TELL)
-		complain(k, PROBLEM_UNREACHABLE, m, NULL, NULL,
-			arena_printf(k->arena, "%s cannot be reached from here", m->url),
-			"join Waymark to that network, or set `probe.default: none`");
+	if (m->ready == READY_NO || m->ready == READY_CANNOT_TELL) {
+		const char *remedy, *what = member_probe_fault(k->arena, m, &remedy);
+		complain(k, m->ready == READY_NO ? PROBLEM_NOT_READY : PROBLEM_UNREACHABLE, m, NULL,
+			NULL, what, remedy);
+	}
 }
 
 static int

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures build/waymark on the fake engine; tests/bench/README.md says what and how.
 
-    tests/bench/bench.py [--only latency,events,memory,polls,storm,registry]
+    tests/bench/bench.py [--only latency,events,memory,polls,storm,registry,probes]
                          [--json FILE] [--markdown FILE]
 
 With BENCH_QUICK=1 it only looks that everything runs and that nothing is lost and no request is
@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from fake import BUILD, Fake  # noqa: E402
 from polls import bytes_write, go_server, measure_polls  # noqa: E402
+import probes  # noqa: E402
 import registry_costs  # noqa: E402
 from report import Report  # noqa: E402
 from subject import Cpu, Waymark, get, wrong_hosts  # noqa: E402
@@ -324,6 +325,14 @@ def measure_registry(report, directory):
     ))  # fmt: skip
 
 
+def measure_probes(report, directory):
+    probes.measure_probes(report, directory, probes.Sizes(
+        containers=300 if QUICK else 5_000, hanging=(0, 20) if QUICK else (0, 1, 300),
+        interval_s=0.5 if QUICK else 5, settle_s=1 if QUICK else 15,
+        measured_s=2 if QUICK else 30,
+    ))  # fmt: skip
+
+
 PARTS = {
     "latency": measure_latency,
     "events": measure_events,
@@ -331,12 +340,14 @@ PARTS = {
     "polls": measure_polls_of_both,
     "storm": measure_storm,
     "registry": measure_registry,
+    "probes": measure_probes,
 }
 
 # Which targets are about what is done and not about how fast.
 EXACT = (
     "lists", "inspects an event", "hosts that are wrong", "hosts wrong for good",
     "statements a change", "rows a change", "changes that are not in the document",
+    "containers not looked at",
 )  # fmt: skip
 
 

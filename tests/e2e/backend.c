@@ -9,6 +9,9 @@
  *   SERVE_AFTER_TERM=0   seconds that it goes on serving after SIGTERM; then it exits 0
  *   HEALTH=good|bad      what /healthz says at first; /health/good and /health/bad change it
  *   STATUS=200           the status of ordinary answers
+ *   LOCATION=URL         where they lead, if STATUS is one that leads anywhere
+ *   MISSING=/path        a path that is answered with 404
+ *   SILENT=/path         a path that is never answered
  *
  * "backend --health" asks /healthz of the server beside it: the health check of its image.
  */
@@ -34,7 +37,7 @@ static struct client {
 	char buf[REQUEST_MAX];
 } * clients[MAX_FDS];
 
-static const char *name;
+static const char *name, *location, *missing, *silent;
 static char hostname[256];
 static int status = 200;
 static bool healthy = true;
@@ -53,6 +56,14 @@ env_number(const char *key, long otherwise)
 	const char *text = getenv(key);
 
 	return text && *text ? strtol(text, NULL, 10) : otherwise;
+}
+
+static const char *
+env_text(const char *key)
+{
+	const char *text = getenv(key);
+
+	return text ? text : "";
 }
 
 static void
@@ -81,6 +92,8 @@ status_of(const char *path)
 		healthy = false;
 	else if (!strcmp(path, "/healthz"))
 		return healthy ? 200 : 503;
+	else if (!strcmp(path, missing))
+		return 404;
 	return status;
 }
 
@@ -93,9 +106,9 @@ answer(int fd, const char *path, bool keep)
 	int nbody = snprintf(body, sizeof(body), "%.200s %s %.500s\n", name, hostname, path);
 	int nhead = snprintf(head, sizeof(head),
 		"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-		"X-Container: %.200s\r\nConnection: %s\r\n\r\n%s",
-		code, code < 400 ? "OK" : "Error", nbody, name, keep ? "keep-alive" : "close",
-		body);
+		"X-Container: %.200s\r\n%s%.500s%sConnection: %s\r\n\r\n%s",
+		code, code < 400 ? "OK" : "Error", nbody, name, *location ? "Location: " : "",
+		location, *location ? "\r\n" : "", keep ? "keep-alive" : "close", body);
 
 	return send(fd, head, nhead, MSG_NOSIGNAL) == nhead && keep;
 }
@@ -114,7 +127,7 @@ client_serve(int fd, struct client *c)
 		*end = '\0';
 		sscanf(c->buf, "%*15s %599s", path);
 		keep = !strcasestr(c->buf, "\nConnection: close") && !strstr(c->buf, " HTTP/1.0");
-		if (!answer(fd, path, keep))
+		if (strcmp(path, silent) && !answer(fd, path, keep))
 			return false;
 		memmove(c->buf, c->buf + len, c->used - len + 1);
 		c->used -= len;
@@ -219,6 +232,9 @@ main(int argc, char **argv)
 	gethostname(hostname, sizeof(hostname) - 1);
 	name = getenv("NAME") ? getenv("NAME") : hostname;
 	status = (int)env_number("STATUS", 200);
+	location = env_text("LOCATION");
+	missing = env_text("MISSING");
+	silent = env_text("SILENT");
 	healthy = !getenv("HEALTH") || strcmp(getenv("HEALTH"), "bad") != 0;
 
 	sigemptyset(&signals);

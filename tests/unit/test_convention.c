@@ -183,7 +183,8 @@ test_codeb(void **state)
 			{{FIELD_PROJECT, "myapp", "label codeb.project"},
 				{FIELD_ENVIRONMENT, "production", "label codeb.environment"},
 				{FIELD_SLOT, "blue", "label codeb.slot"},
-				{FIELD_PORT, "3000", "convention codeb"}}},
+				{FIELD_PORT, "3000", "convention codeb"},
+				{FIELD_HEALTH_PATH, "/api/health", "convention codeb"}}},
 	};
 	struct settings *s = settings_create();
 	check_reads(s, cases, COUNT(cases));
