@@ -162,9 +162,9 @@ X("probe.interval", ONE, DURATION, "5s", "100ms-1h", \
 X("probe.timeout", ONE, DURATION, "2s", "10ms-1m", \
 	"How long one attempt may take.") \
 X("probe.rise", ONE, NUMBER, "1", "1-100", \
-	"Answers in a row by which a container with a health path becomes ready.") \
+	"Answers in a row by which a container becomes ready.") \
 X("probe.fall", ONE, NUMBER, "2", "1-100", \
-	"Failures in a row by which one that was ready is so no more.") \
+	"Failures in a row by which one that was ready is ready no more.") \
 X("probe.rate", ONE, NUMBER, "2000", "1-100000", \
 	"How many attempts are begun in a second, at most.") \
 X("slots", SECTION, NONE, NULL, NULL, \
