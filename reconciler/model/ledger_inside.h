@@ -1,5 +1,5 @@
 /* ledger_inside.h - the ledger's rows, for ledger.c, which keeps them, and ledger_rows.c, which
- * prints and reads them.  For nobody else. */
+ * prints and reads them, and ledger_damping.c.  For nobody else. */
 #ifndef RECONCILER_MODEL_LEDGER_INSIDE_H
 #define RECONCILER_MODEL_LEDGER_INSIDE_H
 
@@ -7,10 +7,10 @@
 
 #include "reconciler/model/ledger.h"
 
-enum row_kind { ROW_CLAIM, ROW_BRANCH, ROW_ACTIVE };
+enum row_kind { ROW_CLAIM, ROW_BRANCH, ROW_ACTIVE, ROW_DAMPED, ROW_KINDS };
 
 /* What a key is made of: the first four name a group. */
-enum part { PROJECT, ENVIRONMENT, BRANCH, SERVICE, HOST, PATH, SLOT, PARTS };
+enum part { PROJECT, ENVIRONMENT, BRANCH, SERVICE, HOST, PATH, SLOT, ENGINE, CONTAINER, PARTS };
 
 struct row {
 	UT_hash_handle hh;
@@ -18,6 +18,7 @@ struct row {
 	char *key; /* the kind and the parts, each part with its NUL */
 	const char *part[PARTS]; /* into the key */
 	struct ledger_claim claim; /* ROW_CLAIM */
+	struct ledger_damping damping; /* ROW_DAMPED */
 	char *value; /* ROW_BRANCH: the plain host; ROW_ACTIVE: the slot */
 	bool suffixed; /* ROW_BRANCH */
 };
@@ -32,10 +33,20 @@ struct head {
 	struct head *prev, *next; /* in that domain */
 };
 
+/* The head of a project's list of dampings. */
+struct damped {
+	UT_hash_handle hh;
+	char *project;
+	struct ledger_damping *first;
+};
+
 struct ledger {
 	struct row *rows;
 	struct head *hosts;
 	struct head *projects;
+	struct ledger_damping *dampings;
+	struct damped *damped;
+	size_t ndampings;
 	uint64_t next;
 	struct buf changes;
 };
@@ -47,6 +58,12 @@ struct row *ledger_row_add(struct ledger *l, enum row_kind kind, const char *con
 void ledger_row_free(struct row *row);
 struct row *ledger_claim_add(struct ledger *l, const char *const part[PARTS], enum route_kind kind);
 void ledger_claim_unlink(struct ledger *l, struct ledger_claim *c);
+
+struct row *ledger_damping_add(struct ledger *l, const char *const part[PARTS]);
+void ledger_damping_copy(struct ledger *to, const struct row *row);
+/* Before the rows themselves go. */
+void ledger_dampings_finish(struct ledger *l);
+void ledger_damping_unlink(struct ledger *l, struct ledger_damping *d);
 
 /* {"row":"claim","project":"shop",…}; a row that went has "gone":true and no more than its key. */
 void ledger_print_row(const struct row *row, bool went, struct buf *b);

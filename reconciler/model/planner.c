@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconciler/model/damping.h"
 #include "reconciler/model/planner_inside.h"
 #include "reconciler/model/project_plan.h"
 #include "reconciler/model/slot_choice.h"
@@ -79,6 +80,8 @@ planner_create(const struct settings *settings, struct ledger *ledger,
 	struct planner *p = xcalloc(1, sizeof(*p));
 	p->settings = settings;
 	p->ledger = ledger;
+	p->damping = damping_create(ledger);
+	p->damping_due_ms = UINT64_MAX;
 	memcpy(p->renderers, renderers, sizeof(p->renderers));
 	p->snapshot = snapshot_create();
 	p->registrar = registrar_create();
@@ -133,6 +136,7 @@ member_unlink(struct planner *p, struct member *m)
 	if (m->next)
 		m->next->prev = m->prev;
 	project_ring(p, m->project);
+	damping_touch(p, m);
 	member_detach(p, m);
 }
 
@@ -178,17 +182,27 @@ member_link(struct planner *p, struct member *m)
 		m->next->prev = m;
 	m->project->members = m;
 	project_ring(p, m->project);
+	damping_attach(p, m);
 	member_attach_later(p, m);
 }
 
-/* Is it the same process at the same address, so that what a probe found still holds? */
-static bool
-is_same_run(const struct member *a, const struct member *b)
+bool
+member_is_same_run(const struct member *a, const struct member *b)
 {
 	const char *x = a->endpoint->run, *y = b->endpoint->run;
 
 	return (!*x || !*y || strcmp(x, y) == 0) && a->url && b->url &&
 	       strcmp(a->url, b->url) == 0 && b->endpoint->state == ENDPOINT_RUNNING;
+}
+
+/* What was found out about the container before. */
+static void
+member_inherit(struct member *m, const struct member *old)
+{
+	if (!member_is_same_run(old, m))
+		return;
+	m->ready = old->ready;
+	m->serving_ms = old->serving_ms;
 }
 
 /* What the container asks for instead of what it asked for, if it did. */
@@ -197,13 +211,17 @@ member_replace(struct planner *p, struct member *old, const struct endpoint *e)
 {
 	struct member *m = member_create(p->settings, p->registrar, e);
 
-	if (m && old && is_same_run(old, m))
-		m->ready = old->ready;
+	if (m && old) {
+		member_inherit(m, old);
+		damping_note_replaced(p, old, m);
+	}
 	if (old)
 		member_unlink(p, old);
 	member_destroy(old);
-	if (m)
+	if (m) {
 		member_link(p, m);
+		damping_note_serves(p, m);
+	}
 	return m || old;
 }
 
@@ -232,6 +250,7 @@ planner_remove(struct planner *p, const char *engine, const char *id)
 	struct member *m = member_find(p, engine, id);
 	if (!m)
 		return;
+	damping_note_lost(p, m);
 	member_unlink(p, m);
 	member_destroy(m);
 }
@@ -258,7 +277,11 @@ planner_set_ready(struct planner *p, const char *engine, const char *id, enum re
 	struct member *m = member_find(p, engine, id);
 	if (!m || m->ready == ready)
 		return;
+	if (ready == READY_NO)
+		damping_note_lost(p, m);
 	m->ready = ready;
+	damping_note_serves(p, m);
+	damping_touch(p, m);
 	if (m->project)
 		project_ring(p, m->project);
 }
@@ -297,8 +320,8 @@ planner_set_settings(struct planner *p, const struct settings *settings)
 		planner_put(p, old[i]->endpoint);
 		m = member_find(p, old[i]->endpoint->engine, old[i]->endpoint->id);
 		/* The settings may have chosen another address of it. */
-		if (m && is_same_run(old[i], m))
-			m->ready = old[i]->ready;
+		if (m)
+			member_inherit(m, old[i]);
 		member_destroy(old[i]);
 	}
 	free(old);
@@ -353,6 +376,7 @@ project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 	struct project_plan *next = NULL;
 
 	project_choose_slots(&view, p->ledger);
+	damping_date(p, pr);
 	if (project_is_there(p, pr))
 		next = project_plan_make(&view, p->renderers);
 	if (next ? pr->plan && project_plan_equal(next, pr->plan) : !pr->plan) {
@@ -408,7 +432,7 @@ bool
 planner_is_dirty(const struct planner *p, uint64_t now_ms)
 {
 	return p->dirty || p->fresh || p->nunattached || p->norphans ||
-	       registry_is_dirty(p, now_ms) || planner_due_ms(p) <= now_ms;
+	       registry_is_dirty(p, now_ms) || damping_is_dirty(p) || planner_due_ms(p) <= now_ms;
 }
 
 uint64_t
@@ -416,7 +440,8 @@ planner_due_ms(const struct planner *p)
 {
 	uint64_t held = p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX;
 	uint64_t leaving = registry_due_ms(p);
-	return held < leaving ? held : leaving;
+	uint64_t due = held < leaving ? held : leaving;
+	return due < p->damping_due_ms ? due : p->damping_due_ms;
 }
 
 struct snapshot *
@@ -432,6 +457,7 @@ planner_step(struct planner *p, uint64_t now_ms)
 	release_orphans(p, now_ms);
 	registry_rank(p);
 	expire_held(p, now_ms);
+	damping_step(p, now_ms);
 	replan_dirty(p, now_ms);
 	return p->snapshot;
 }
@@ -468,6 +494,7 @@ planner_destroy(struct planner *p)
 		free(p->held[p->held_first++].host);
 	snapshot_unref(p->snapshot);
 	registry_finish(p);
+	damping_finish(p);
 	free(p->unattached);
 	free(p->orphans);
 	free(p->held);
