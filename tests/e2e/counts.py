@@ -25,3 +25,4 @@ EDITS_A_ROUND = 20
 MISDEEDS_EVERY = pick(2, 1)  # of those that are looked at one by one, every second or each
 SLOT_RACES = pick(5, 100)  # two `waymark slot` at once
 DOWN_SECONDS = pick(3, 8)
+FLAPPING_SECONDS = pick(30, 600)  # a container dies, or its health swings, for so long
