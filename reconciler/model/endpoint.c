@@ -248,11 +248,11 @@ endpoint_lists_equal(const struct endpoint *a, const struct endpoint *b, bool po
 bool
 endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
-	return a == b ||
-	       (!strcmp(a->engine, b->engine) && !strcmp(a->run, b->run) &&
-		       a->health == b->health && a->stop_signal == b->stop_signal &&
-		       a->leaving == b->leaving && a->withheld == b->withheld &&
-		       a->ready_before == b->ready_before && endpoint_lists_equal(a, b, false));
+	return a == b || (!strcmp(a->engine, b->engine) && !strcmp(a->run, b->run) &&
+				 a->health == b->health && a->stop_signal == b->stop_signal &&
+				 a->leaving == b->leaving && a->died == b->died &&
+				 a->withheld == b->withheld && a->ready_before == b->ready_before &&
+				 endpoint_lists_equal(a, b, false));
 }
 
 const char *

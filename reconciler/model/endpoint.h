@@ -62,7 +62,8 @@ struct endpoint {
 	int stop_signal; /* a number; 0 where a list did not tell */
 	enum endpoint_state state;
 	enum endpoint_health health;
-	bool leaving; /* was sent its stop signal and still runs */
+	bool leaving; /* was sent its stop signal and still runs, or ended a moment ago */
+	bool died; /* it is leaving, and nobody told it to */
 	bool withheld; /* its address may belong to another container by now: no traffic */
 	bool ready_before; /* from the state of an earlier run: it answered then */
 

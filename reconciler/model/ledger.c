@@ -51,6 +51,7 @@ ledger_destroy(struct ledger *l)
 
 	if (!l)
 		return;
+	ledger_dampings_finish(l);
 	HASH_ITER(hh, l->rows, row, tmp)
 	{
 		HASH_DEL(l->rows, row);
@@ -169,7 +170,7 @@ ledger_group_parts(const struct group *g, const char *part[PARTS])
 	part[ENVIRONMENT] = g->environment;
 	part[BRANCH] = g->branch;
 	part[SERVICE] = g->service;
-	part[HOST] = part[PATH] = part[SLOT] = "";
+	part[HOST] = part[PATH] = part[SLOT] = part[ENGINE] = part[CONTAINER] = "";
 }
 
 static struct row *
@@ -504,6 +505,10 @@ ledger_copy(const struct ledger *l)
 			c->claim.entry_first = row->claim.entry_first;
 			c->claim.gone_ms = row->claim.gone_ms;
 			c->claim.derived = row->claim.derived;
+			continue;
+		}
+		if (row->kind == ROW_DAMPED) {
+			ledger_damping_copy(copy, row);
 			continue;
 		}
 		struct row *r = ledger_row_add(copy, row->kind, row->part);

@@ -1,5 +1,5 @@
 /* ledger.h - history as a value: who claimed a host first, which branch has a suffixed label, which
- * slot is active.
+ * slot is active, which container is damped.
  *
  * Rows are JSON objects when they are written and read, one a line, so that a journal can hold
  * them; a row is written again when it changes.  Times are milliseconds of the caller's clock
@@ -152,6 +152,34 @@ bool ledger_grace(
 /* NULL: forget it. */
 void ledger_set_grace(struct ledger *l, const struct group *g, const char *slot,
 	const struct ledger_grace *grace);
+
+/* A container, by its name, that was ready and then not too often. */
+struct ledger_damping {
+	const char *project, *engine, *container;
+	uint64_t since_ms;
+	uint64_t lost_ms; /* when it was last not ready any more */
+	uint64_t ready_ms; /* ready without a break since; 0: it is not ready */
+	uint64_t wait_ms; /* so long it has to be ready to count as that again */
+	bool over; /* it was; what comes next is judged by what has been */
+	/* The planner's, and not kept. */
+	bool touched;
+	struct ledger_damping *touched_next;
+	struct ledger_damping *prev, *next; /* all of them, in no order */
+	struct ledger_damping *project_prev, *project_next; /* those of the project */
+};
+
+/* NULL where it is not damped and was not of late. */
+struct ledger_damping *ledger_damping(
+	const struct ledger *l, const char *project, const char *engine, const char *container);
+/* A new one, for its caller to fill; NULL where there are too many. */
+struct ledger_damping *ledger_damp(
+	struct ledger *l, const char *project, const char *engine, const char *container);
+/* Its caller changed it. */
+void ledger_damping_changed(struct ledger *l, const struct ledger_damping *d);
+void ledger_undamp(struct ledger *l, struct ledger_damping *d);
+/* The first of all, and of a project's. */
+struct ledger_damping *ledger_dampings(const struct ledger *l);
+const struct ledger_damping *ledger_project_dampings(const struct ledger *l, const char *project);
 
 /* Appends every change since the last call, a line each, and forgets them; how many bytes. */
 size_t ledger_take_changes(struct ledger *l, struct buf *lines);

@@ -6,10 +6,22 @@
 #include "reconciler/base/arena.h"
 #include "reconciler/model/ledger_inside.h"
 
-static const char *const row_text[] = {"claim", "branch", "active", "grace"};
+static const char *const row_text[] = {"claim", "branch", "active", "grace", "damped"};
 
-static const char *const part_text[] = {
-	"project", "environment", "branch", "service", "host", "path", "slot"};
+static const char *const part_text[] = {"project", "environment", "branch", "service", "host",
+	"path", "slot", "engine", "container"};
+
+static void
+print_damping(const struct ledger_damping *d, struct buf *b)
+{
+	buf_addf(b, ",\"since_ms\":%llu,\"lost_ms\":%llu,\"wait_ms\":%llu",
+		(unsigned long long)d->since_ms, (unsigned long long)d->lost_ms,
+		(unsigned long long)d->wait_ms);
+	if (d->ready_ms)
+		buf_addf(b, ",\"ready_ms\":%llu", (unsigned long long)d->ready_ms);
+	if (d->over)
+		buf_adds(b, ",\"over\":true");
+}
 
 static void
 print_claim(const struct ledger_claim *c, struct buf *b)
@@ -64,6 +76,8 @@ ledger_print_row(const struct row *row, bool went, struct buf *b)
 		print_claim(&row->claim, b);
 	} else if (row->kind == ROW_GRACE) {
 		print_grace(&row->grace, b);
+	} else if (row->kind == ROW_DAMPED) {
+		print_damping(&row->damping, b);
 	} else {
 		print_value(row, b);
 	}
@@ -168,6 +182,36 @@ value_load(const json_t *o, const char *value, struct row *row)
 	row->fallback = json_is_true(json_object_get(o, "fallback"));
 }
 
+static int
+damping_load(struct ledger *l, const json_t *o, struct row *row, const char *const part[PARTS],
+	struct err *reterr)
+{
+	uint64_t lost_ms = number_member(o, "lost_ms"), wait_ms = number_member(o, "wait_ms");
+
+	if (!*part[ENGINE] || !*part[CONTAINER] || !lost_ms || !wait_ms)
+		return err_set(
+			reterr, EINVAL, "a damping needs engine, container, lost_ms and wait_ms");
+	if (!row)
+		row = ledger_damping_add(l, part);
+	row->damping.since_ms = number_member(o, "since_ms");
+	row->damping.lost_ms = lost_ms;
+	row->damping.ready_ms = number_member(o, "ready_ms");
+	row->damping.wait_ms = wait_ms;
+	row->damping.over = json_is_true(json_object_get(o, "over"));
+	return 0;
+}
+
+static void
+row_forget(struct ledger *l, struct row *row)
+{
+	if (row->kind == ROW_CLAIM)
+		ledger_claim_unlink(l, &row->claim);
+	if (row->kind == ROW_DAMPED)
+		ledger_damping_unlink(l, &row->damping);
+	HASH_DEL(l->rows, row);
+	ledger_row_free(row);
+}
+
 int
 ledger_load(struct ledger *l, const json_t *o, struct err *reterr)
 {
@@ -185,16 +229,14 @@ ledger_load(struct ledger *l, const json_t *o, struct err *reterr)
 
 	struct row *row = ledger_row_find(l, (enum row_kind)kind, part);
 	if (json_is_true(json_object_get(o, "gone"))) {
-		if (row && row->kind == ROW_CLAIM)
-			ledger_claim_unlink(l, &row->claim);
-		if (row) {
-			HASH_DEL(l->rows, row);
-			ledger_row_free(row);
-		}
+		if (row)
+			row_forget(l, row);
 		return 0;
 	}
 	if (kind == ROW_CLAIM)
 		return claim_load(l, o, row, part, reterr);
+	if (kind == ROW_DAMPED)
+		return damping_load(l, o, row, part, reterr);
 
 	if (kind == ROW_GRACE && (!*part[SLOT] || !number_member(o, "until_ms")))
 		return err_set(reterr, EINVAL, "a grace period needs slot and until_ms");

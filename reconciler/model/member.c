@@ -435,7 +435,7 @@ health_state(enum endpoint_health health)
 }
 
 enum server_state
-member_state(const struct member *m, const struct settings *s)
+member_condition(const struct member *m, const struct settings *s)
 {
 	const struct endpoint *e = m->endpoint;
 
@@ -454,11 +454,26 @@ member_state(const struct member *m, const struct settings *s)
 	return readiness_counts(m->ready) ? SERVER_SERVING : SERVER_STARTING;
 }
 
+bool
+member_is_damped(const struct member *m)
+{
+	return m->damping && !m->damping->over;
+}
+
+enum server_state
+member_state(const struct member *m, const struct settings *s)
+{
+	enum server_state state = member_condition(m, s);
+	return state == SERVER_SERVING && member_is_damped(m) ? SERVER_DAMPED : state;
+}
+
 const char *
 member_health_text(const struct member *m, const struct settings *s)
 {
 	static const char *const text[] = {"none", "starting", "healthy", "unhealthy", "unknown"};
 
+	if (member_state(m, s) == SERVER_DAMPED)
+		return "flapping";
 	if (!member_is_probed(m, s))
 		return m->unchecked ? "none" : text[m->endpoint->health];
 	return m->ready == READY_NO && member_probe_path(m) ? "unhealthy"

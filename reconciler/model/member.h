@@ -39,6 +39,9 @@ struct member {
 	struct member *prev, *next; /* in the project */
 	bool attached; /* its claims stand in the ledger */
 	bool rereading; /* on the list of those that are read anew */
+	uint64_t serving_ms; /* without a break since; 0: not as of the last step */
+	bool traffic; /* and its slot carries traffic */
+	struct ledger_damping *damping; /* what is remembered of its swinging; NULL: nothing */
 	size_t nclaims;
 	struct member_claim {
 		const struct ledger_claim *claim;
@@ -107,6 +110,10 @@ const char *origin_text(struct arena *a, const struct convention_origin *from);
 /* What a tenant wrote, in quotes, cut to what fits into a message. */
 const char *text_quote(struct arena *a, const char *text);
 
+/* How it stands by itself, damped or not. */
+enum server_state member_condition(const struct member *m, const struct settings *s);
+/* Does it swing too much to be given traffic? */
+bool member_is_damped(const struct member *m);
 /* How it stands with traffic, leaving out what only the group knows (standby, draining). */
 enum server_state member_state(const struct member *m, const struct settings *s);
 /* "healthy", "ready", … for people. */

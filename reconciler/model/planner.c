@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconciler/model/damping.h"
 #include "reconciler/model/planner_inside.h"
 #include "reconciler/model/project_plan.h"
 #include "reconciler/model/slot_choice.h"
@@ -80,6 +81,8 @@ planner_create(const struct settings *settings, struct ledger *ledger,
 	struct planner *p = xcalloc(1, sizeof(*p));
 	p->settings = settings;
 	p->ledger = ledger;
+	p->damping = damping_create(ledger);
+	p->damping_due_ms = UINT64_MAX;
 	memcpy(p->renderers, renderers, sizeof(p->renderers));
 	p->snapshot = snapshot_create();
 	p->registrar = registrar_create();
@@ -134,6 +137,7 @@ member_unlink(struct planner *p, struct member *m)
 	if (m->next)
 		m->next->prev = m->prev;
 	project_ring(p, m->project);
+	damping_touch(p, m);
 	member_detach(p, m);
 }
 
@@ -179,12 +183,12 @@ member_link(struct planner *p, struct member *m)
 		m->next->prev = m;
 	m->project->members = m;
 	project_ring(p, m->project);
+	damping_attach(p, m);
 	member_attach_later(p, m);
 }
 
-/* Is it the same process at the same address, so that what a probe found still holds? */
-static bool
-is_same_run(const struct member *a, const struct member *b)
+bool
+member_is_same_run(const struct member *a, const struct member *b)
 {
 	const char *x = a->endpoint->run, *y = b->endpoint->run;
 
@@ -192,19 +196,20 @@ is_same_run(const struct member *a, const struct member *b)
 	       strcmp(a->url, b->url) == 0 && b->endpoint->state == ENDPOINT_RUNNING;
 }
 
-/* One that served on another's word, and is probed from now on, serves until that finds otherwise.
- */
+/* What was found out about the container before.  One that served on another's word, and is probed
+ * from now on, serves until that finds otherwise. */
 static void
-inherit_readiness(struct member *m, const struct settings *s, const struct member *old,
+member_inherit(struct member *m, const struct settings *s, const struct member *old,
 	const struct settings *old_settings)
 {
-	if (!is_same_run(old, m))
+	if (!member_is_same_run(old, m))
 		return;
 	m->ready = old->ready;
 	m->why = old->why;
+	m->serving_ms = old->serving_ms;
 	if (member_is_probed(m, s) && !member_is_probed(old, old_settings))
-		m->ready = member_state(old, old_settings) == SERVER_SERVING ? READY_YES
-									     : READY_UNKNOWN;
+		m->ready = member_condition(old, old_settings) == SERVER_SERVING ? READY_YES
+										 : READY_UNKNOWN;
 }
 
 /* What the container asks for instead of what it asked for, if it did. */
@@ -213,13 +218,17 @@ member_replace(struct planner *p, struct member *old, const struct endpoint *e)
 {
 	struct member *m = member_create(p->settings, p->registrar, e);
 
-	if (m && old)
-		inherit_readiness(m, p->settings, old, p->settings);
+	if (m && old) {
+		member_inherit(m, p->settings, old, p->settings);
+		damping_note_replaced(p, old, m);
+	}
 	if (old)
 		member_unlink(p, old);
 	member_destroy(old);
-	if (m)
+	if (m) {
 		member_link(p, m);
+		damping_note_serves(p, m);
+	}
 	return m || old;
 }
 
@@ -248,6 +257,7 @@ planner_remove(struct planner *p, const char *engine, const char *id)
 	struct member *m = member_find(p, engine, id);
 	if (!m)
 		return;
+	damping_note_lost(p, m);
 	member_unlink(p, m);
 	member_destroy(m);
 }
@@ -274,7 +284,11 @@ planner_set_ready(struct planner *p, const char *engine, const char *id, enum re
 	struct member *m = member_find(p, engine, id);
 	if (!m || m->ready == ready)
 		return;
+	if (ready == READY_NO)
+		damping_note_lost(p, m);
 	m->ready = ready;
+	damping_note_serves(p, m);
+	damping_touch(p, m);
 	if (m->project)
 		project_ring(p, m->project);
 }
@@ -332,7 +346,7 @@ planner_set_settings(struct planner *p, const struct settings *settings)
 		m = member_find(p, old[i]->endpoint->engine, old[i]->endpoint->id);
 		/* The settings may have chosen another address of it. */
 		if (m)
-			inherit_readiness(m, settings, old[i], before);
+			member_inherit(m, settings, old[i], before);
 		member_destroy(old[i]);
 	}
 	free(old);
@@ -388,6 +402,7 @@ project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 	struct project_plan *next = NULL;
 
 	project_choose_slots(&view, p->ledger);
+	damping_date(p, pr);
 	if (project_is_there(p, pr))
 		next = project_plan_make(&view, p->renderers);
 	project_due(p, pr, next ? next->due_ms : UINT64_MAX);
@@ -444,17 +459,20 @@ bool
 planner_is_dirty(const struct planner *p, uint64_t now_ms)
 {
 	return p->dirty || p->fresh || p->nunattached || p->norphans ||
-	       registry_is_dirty(p, now_ms) || planner_due_ms(p) <= now_ms;
+	       registry_is_dirty(p, now_ms) || damping_is_dirty(p) || planner_due_ms(p) <= now_ms;
 }
 
 uint64_t
 planner_due_ms(const struct planner *p)
 {
-	uint64_t held = p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX;
-	uint64_t leaving = registry_due_ms(p), projects = projects_due_ms(p);
-	uint64_t first = held < leaving ? held : leaving;
+	const uint64_t dues[] = {
+		p->held_first < p->held_end ? p->held[p->held_first].due_ms : UINT64_MAX,
+		registry_due_ms(p), projects_due_ms(p), p->damping_due_ms};
+	uint64_t first = UINT64_MAX;
 
-	return first < projects ? first : projects;
+	for (size_t i = 0; i < sizeof(dues) / sizeof(*dues); i++)
+		first = dues[i] < first ? dues[i] : first;
+	return first;
 }
 
 struct snapshot *
@@ -471,6 +489,7 @@ planner_step(struct planner *p, uint64_t now_ms)
 	registry_rank(p);
 	expire_held(p, now_ms);
 	projects_ring_due(p, now_ms);
+	damping_step(p, now_ms);
 	replan_dirty(p, now_ms);
 	return p->snapshot;
 }
@@ -507,6 +526,7 @@ planner_destroy(struct planner *p)
 		free(p->held[p->held_first++].host);
 	snapshot_unref(p->snapshot);
 	registry_finish(p);
+	damping_finish(p);
 	free(p->unattached);
 	free(p->orphans);
 	free(p->due);

@@ -1,6 +1,6 @@
 /* planner_inside.h - what the planner's files share: planner.c (containers, plans),
- * planner_due.c (what the clock brings), planner_claims.c (who claims what) and planner_registry.c (what the registries say).  For nobody
- * else. */
+ * planner_due.c (what the clock brings), planner_claims.c (who claims what), planner_registry.c
+ * (what the registries say) and planner_damping.c (who swings).  For nobody else. */
 #ifndef RECONCILER_MODEL_PLANNER_INSIDE_H
 #define RECONCILER_MODEL_PLANNER_INSIDE_H
 
@@ -59,6 +59,15 @@ struct called {
 	char *text;
 };
 
+/* One that served was lost, or one serves. */
+struct damping_fact {
+	bool lost;
+	bool traffic; /* its slot carries traffic */
+	uint64_t serving_ms;
+	const struct project *project; /* none goes between two steps */
+	const struct endpoint *endpoint;
+};
+
 struct planner {
 	const struct settings *settings;
 	struct ledger *ledger;
@@ -87,6 +96,15 @@ struct planner {
 	bool rank_all;
 	struct project **stale; /* projects whose members are to be read anew */
 	size_t nstale, stale_cap;
+	struct damping *damping;
+	bool damps; /* from the first step on */
+	struct damping_facts {
+		struct damping_fact *list;
+		size_t n, cap;
+	} facts; /* since the last step */
+	struct ledger_damping *touched; /* to be looked at in the next one */
+	uint64_t damping_due_ms;
+	uint64_t serving_since_ms; /* of those that serve since this step */
 	char **recovered; /* hosts that an entry names now, or does not any more */
 	size_t nrecovered, recovered_cap;
 };
@@ -105,6 +123,8 @@ void projects_ring_due(struct planner *p, uint64_t now_ms);
 /* Who owns this host changed, or may have: everyone who claims it is planned anew. */
 void host_ring(struct planner *p, const char *host);
 void claim_orphan(struct planner *p, const struct ledger_claim *c);
+/* Is it the same process at the same address, so that what was found out about it still holds? */
+bool member_is_same_run(const struct member *a, const struct member *b);
 /* Reads a member's container anew, with what the registry says now. */
 void member_reread(struct planner *p, struct member *m);
 
@@ -133,5 +153,20 @@ void registry_take_up(struct planner *p, uint64_t now_ms);
 /* Every claim's rank, once all claims stand. */
 void registry_rank(struct planner *p);
 void registry_finish(struct planner *p);
+
+/* A container that served does not any more; one serves now; it is another one than it was, be it
+ * in its state alone. */
+void damping_note_lost(struct planner *p, const struct member *m);
+void damping_note_serves(struct planner *p, const struct member *m);
+void damping_note_replaced(struct planner *p, const struct member *old, const struct member *m);
+/* A member came into its project; or what it is damped by has to be looked at. */
+void damping_attach(struct planner *p, struct member *m);
+void damping_touch(struct planner *p, const struct member *m);
+bool damping_is_dirty(const struct planner *p);
+/* Judges what was noted, and rings whose damping begins or ends. */
+void damping_step(struct planner *p, uint64_t now_ms);
+/* Notes who serves, once it is known which slot is active. */
+void damping_date(struct planner *p, struct project *pr);
+void damping_finish(struct planner *p);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "reconciler/base/text.h"
+#include "reconciler/model/damping.h"
 #include "reconciler/model/project_plan_inside.h"
 
 void
@@ -188,6 +189,24 @@ add_routes(struct maker *k)
 		if (*c->slot && !static_place(k, c->host) &&
 			ledger_owner(k->ledger, c->host, c->path) == c)
 			route_add(k, c);
+}
+
+/* It stays as it is while it is damped, be the container there at the moment or not, for each
+ * change would be a snapshot of its own. */
+static void
+add_flapping_problems(struct maker *k)
+{
+	for (const struct ledger_damping *d = ledger_project_dampings(k->ledger, k->view->name); d;
+		d = d->project_next)
+		if (!d->over)
+			problem_add(&k->problems,
+				&(struct problem){.code = PROBLEM_FLAPPING,
+					.object = arena_printf(k->arena, "container %s on %s",
+						d->container, d->engine),
+					.what = damping_text(k->arena, d),
+					.remedy = "see why it ends, or why its health check fails, "
+						  "in its log",
+					.project = k->plan->project});
 }
 
 static void
@@ -378,6 +397,7 @@ project_plan_make(
 		add_routes(&k);
 		for (const struct member *m = v->members; m; m = m->next)
 			add_member_problems(&k, m);
+		add_flapping_problems(&k);
 		add_entry_problems(&k);
 		add_slot_problems(&k);
 		free(k.holdings);

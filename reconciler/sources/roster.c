@@ -18,6 +18,7 @@ struct container {
 	uint64_t run; /* of the last inspect, as a digest; 0: none */
 	int signal; /* was sent to it, when its stop signal was not known; 0: none */
 	bool ended; /* an event said so, and the inspect did not yet */
+	bool died; /* it is leaving since it ended, and nobody had told it to */
 	bool awaited; /* new with a list, and its inspect is under way */
 	bool suspect; /* its address is another's, and its inspect is under way */
 	bool unanswered; /* its last inspect failed */
@@ -133,6 +134,7 @@ container_refresh(struct roster *r, struct container *c)
 	struct endpoint *e = endpoint_copy(c->seen);
 	e->withheld = withheld;
 	e->leaving = leaving;
+	e->died = leaving && c->died;
 	endpoint_unref(c->seen);
 	c->seen = e;
 	r->sink.put(r->sink.arg, e);
@@ -198,6 +200,7 @@ container_adopt(struct roster *r, struct container *c, struct endpoint *e, bool 
 	container_claim(r, c, e, inspected);
 	e->withheld = is_withheld(r, c, e);
 	e->leaving = c->leaving_since;
+	e->died = e->leaving && c->died;
 	e->ready_before = is_ready_before(r, before, e);
 
 	c->seen = e;
@@ -515,6 +518,9 @@ roster_end(struct roster *r, const char *id_or_name, uint64_t now_ms)
 	if (!c || !c->seen)
 		return;
 	c->ended = true;
+	/* Of a signal that came with no stop signal known it is not said what it meant. */
+	if (!c->leaving_since)
+		c->died = !c->signal;
 	c->leaving_since = now_ms;
 	container_refresh(r, c);
 }
@@ -530,6 +536,7 @@ roster_kill(struct roster *r, const char *id_or_name, int signal, uint64_t now_m
 		return false;
 	if (is_the_end(signal, c->seen->stop_signal)) {
 		c->leaving_since = now_ms;
+		c->died = false;
 		container_refresh(r, c);
 		return false;
 	}
@@ -556,8 +563,10 @@ roster_inspected(struct roster *r, struct endpoint *e, uint64_t now_ms)
 		c->leaving_since = 0;
 	c->ended = false;
 	c->run = run;
-	if (c->signal && is_the_end(c->signal, e->stop_signal))
+	if (c->signal && is_the_end(c->signal, e->stop_signal)) {
 		c->leaving_since = now_ms;
+		c->died = false;
+	}
 	c->signal = 0;
 	c->unanswered = false;
 	container_settle(r, c);

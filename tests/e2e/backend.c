@@ -7,6 +7,7 @@
  *   PORT=8080            where it listens, on all addresses
  *   DELAY_MS=0           how long it waits before it listens
  *   SERVE_AFTER_TERM=0   seconds that it goes on serving after SIGTERM; then it exits 0
+ *   END_AFTER_MS=0       how long it lives after it listens; 0: until it is told to end
  *   HEALTH=good|bad      what /healthz says at first; /health/good and /health/bad change it
  *   STATUS=200           the status of ordinary answers
  *   LOCATION=URL         where they lead, if STATUS is one that leads anywhere
@@ -220,6 +221,17 @@ begin_to_end(int timer_fd)
 	timerfd_settime(timer_fd, 0, &when, NULL);
 }
 
+/* An end by itself, told by the same timer. */
+static void
+limit_life(int timer_fd)
+{
+	long ms = env_number("END_AFTER_MS", 0);
+	struct itimerspec when = {
+		.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
+
+	timerfd_settime(timer_fd, 0, &when, NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -249,6 +261,7 @@ main(int argc, char **argv)
 	usleep(env_number("DELAY_MS", 0) * 1000);
 	listen_fd = listen_on(port);
 	watch(listen_fd);
+	limit_life(timer_fd);
 
 	for (;;) {
 		struct epoll_event evs[64];

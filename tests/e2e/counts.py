@@ -26,3 +26,4 @@ MISDEEDS_EVERY = pick(2, 1)  # of those that are looked at one by one, every sec
 SLOT_RACES = pick(5, 100)  # two `waymark slot` at once
 WAIT_ROUNDS = pick(20, 1000)  # switches over a network that loses, delays and repeats polls
 DOWN_SECONDS = pick(3, 8)
+FLAPPING_SECONDS = pick(30, 600)  # a container dies, or its health swings, for so long

@@ -171,9 +171,9 @@ class Engine:
     # containers
 
     def create(self, name, labels=None, env=None, networks=None, expose=(8080,), publish=None,
-               health=None, image=IMAGE, network_mode=None, command=("/backend",)):
+               health=None, image=IMAGE, network_mode=None, command=("/backend",), restart=None):
         """publish: {container port: port on 127.0.0.1}; health: {"Interval": seconds, …}, with the
-        backend's own check as Test; command=None: what the image runs."""
+        backend's own check as Test; command=None: what the image runs; restart: "always"."""
         networks = networks or [self.network]
         body = {
             "Image": image,
@@ -184,6 +184,7 @@ class Engine:
             "HostConfig": {
                 "NetworkMode": network_mode or networks[0],
                 "Ulimits": self.ulimits,
+                **({"RestartPolicy": {"Name": restart}} if restart else {}),
                 "PortBindings": {f"{c}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(h)}]
                                  for c, h in (publish or {}).items()},
             },

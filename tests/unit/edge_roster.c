@@ -33,9 +33,10 @@ static void
 on_put(void *arg, const struct endpoint *e)
 {
 	static const char *const health[] = {"", " starting", " healthy", " unhealthy", " unknown"};
+	static const char *const leaving[] = {"", " leaving", " died"};
 	(void)arg;
 	buf_addf(&w.log, "put %s%s%s%s%s%s%s\n", e->id, *e->run ? " run=" : "", e->run,
-		health[e->health], e->leaving ? " leaving" : "", e->withheld ? " withheld" : "",
+		health[e->health], leaving[e->leaving + e->died], e->withheld ? " withheld" : "",
 		e->ready_before ? " before" : "");
 }
 
@@ -343,7 +344,7 @@ test_ended(void **state)
 	inspected(BOX(.id = "a", .ip = "1", .run = "r1"));
 	EXPECT("put a run=r1\n");
 	roster_end(w.r, "a", w.now);
-	EXPECT("put a run=r1 leaving\n");
+	EXPECT("put a run=r1 died\n");
 	inspected(BOX(.id = "a", .ip = "1", .run = "r1"));
 	EXPECT("");
 	inspected(BOX(.id = "a", .ip = "1", .run = "r2"));
@@ -353,11 +354,37 @@ test_ended(void **state)
 	list(2, (struct box[]){{.id = "a", .ip = "1"}, {.id = "b", .ip = "2"}});
 	EXPECT("put b\n");
 	roster_end(w.r, "b", w.now);
-	EXPECT("put b leaving\n");
+	EXPECT("put b died\n");
 	inspected(BOX(.id = "b", .ip = "2", .run = "r1"));
 	EXPECT("put b run=r1\n");
 	roster_end(w.r, "unknown", w.now);
 	EXPECT("");
+}
+
+/* Who was told to end did not just die, also where it is not known yet what it was told. */
+static void
+test_told(void **state)
+{
+	(void)state;
+	const struct box box = {.id = "a", .ip = "1", .run = "r2", .stop_signal = SIGTERM};
+
+	inspected(&box);
+	roster_kill(w.r, "a", SIGTERM, w.now);
+	roster_end(w.r, "a", w.now);
+	EXPECT("put a run=r2\nput a run=r2 leaving\n");
+	roster_touch(w.r, "a", true);
+	inspected(&box);
+	EXPECT("put a run=r2\n");
+	roster_end(w.r, "a", w.now);
+	roster_kill(w.r, "a", SIGKILL, w.now); /* too late */
+	EXPECT("put a run=r2 died\n");
+
+	list(2, (struct box[]){{.id = "a", .ip = "1"}, {.id = "b", .ip = "2"}});
+	roster_kill(w.r, "b", SIGTERM, w.now);
+	roster_end(w.r, "b", w.now);
+	EXPECT("put b\nring a\nput b leaving\n");
+	inspected(BOX(.id = "b", .ip = "2", .run = "r1", .stop_signal = SIGTERM));
+	EXPECT("put b run=r1 leaving\n");
 }
 
 /* From a list the stop signal is not known: the inspect tells what the signal meant. */
@@ -499,6 +526,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_disputed, setup, teardown),

@@ -31,6 +31,7 @@ enum event_kind {
 	REGISTER,
 	UNREGISTER,
 	STATIC,
+	SWING,
 	EVENT_KINDS
 };
 
@@ -316,6 +317,24 @@ with_leaving(struct endpoint *e)
 	return copy;
 }
 
+/* Its process ends and comes back, too often. */
+static void
+swing(struct planner *p, struct truth *t, unsigned box, uint64_t *now)
+{
+	struct endpoint **e = &t->endpoint[box];
+
+	for (unsigned i = 0; *e && i < 12; i++) {
+		struct endpoint *copy = endpoint_copy(*e);
+		copy->leaving = copy->died = i % 2 == 0;
+		endpoint_unref(*e);
+		*e = copy;
+		t->ready[box] = READY_YES;
+		tell(p, t, box);
+		probe_all(p, t, *now);
+		planner_step(p, *now += 500);
+	}
+}
+
 static void
 happen(struct planner *p, struct truth *t, const struct event *ev,
 	struct settings *const settings[KINDS_OF_SETTINGS], uint64_t *now)
@@ -350,6 +369,9 @@ happen(struct planner *p, struct truth *t, const struct event *ev,
 		break;
 	case RELOAD:
 		reload(p, t, settings[ev->seed % KINDS_OF_SETTINGS]);
+		break;
+	case SWING:
+		swing(p, t, ev->box, now);
 		break;
 	case REGISTER:
 	case UNREGISTER:
@@ -673,7 +695,7 @@ static int
 fail(struct event *events, size_t n, struct settings *const s[KINDS_OF_SETTINGS], unsigned sequence)
 {
 	static const char *const text[] = {"put", "remove", "ready", "leave", "step", "later",
-		"reload", "register", "unregister", "static"};
+		"reload", "register", "unregister", "static", "swing"};
 
 	n = shrink(events, n, s);
 	printf("sequence %u fails; shrunk to %zu events:\n", sequence, n);
@@ -692,6 +714,8 @@ random_event(unsigned *state, bool registry)
 
 	if (kind >= kinds)
 		kind = registry && kind % 2 ? REGISTER : PUT;
+	if (next_random(state) % 16 == 0)
+		kind = SWING;
 	return (struct event){
 		(enum event_kind)kind, next_random(state) % BOXES, next_random(state)};
 }

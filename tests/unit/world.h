@@ -15,7 +15,7 @@ struct box {
 	int64_t created;
 	enum endpoint_state state;
 	enum endpoint_health health;
-	bool leaving, withheld;
+	bool leaving, died, withheld;
 	uint16_t ports[4];
 	const char *labels[16]; /* name, value, … */
 };
@@ -38,6 +38,7 @@ box_endpoint(const struct box *b)
 	e->state = b->state;
 	e->health = b->health;
 	e->leaving = b->leaving;
+	e->died = b->died;
 	e->withheld = b->withheld;
 	*n = (struct endpoint_network){
 		"bridge", arena_strdup(a, b->ip ? b->ip : "172.17.0.9"), NULL};
