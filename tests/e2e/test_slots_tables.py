@@ -7,6 +7,7 @@ import psycopg2
 import pytest
 
 import registry
+import wait
 import waymark as waymark_module
 
 WRITER = "waymark_test_writer"
@@ -22,7 +23,7 @@ class Slots:
         if not self.tables.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", WRITER):
             self.tables.sql(f"CREATE ROLE {WRITER} LOGIN")
         self.tables.sql(f"GRANT waymark_reader, waymark_writer TO {WRITER}")
-        self.configs = {}
+        self.configs, self.url = {}, database.server.url(database.name, WRITER)
         for user, url in (("writer", database.server.url(database.name, WRITER)),
                           ("reader", self.tables.url(password="waymark"))):
             self.configs[user] = f"{directory}/{user}.yaml"
@@ -156,3 +157,13 @@ def test_the_schema_of_before_is_brought_up_to_date(slots):
     with pytest.raises(psycopg2.errors.CheckViolation):
         slots.tables.sql("UPDATE waymark.slot SET weight = 1001")
     assert slots.entry()["slots"]["production"]["weights"] == {"blue": 1, "green": 1}
+
+
+def test_what_has_ended_is_cleaned_up(slots, dockerd, waymark, traefik):
+    """By Waymark itself, which needs the right to; the row does not say since when."""
+    one = waymark(dockerd, registry={"postgres": {"url": slots.url}}, slots={"cleanup": "auto", "drain": "0s"})
+    traefik(waymark=one.port)
+    slots.tables.sql("INSERT INTO waymark.slot (project, environment, name, state, until)"
+                     " VALUES ('shop', 'production', 'green', 'grace-period', now() + interval '1 s')")
+    wait.until(lambda: slots.states() == "active empty", 20, "it is empty")
+    assert not one.problems("slot-unwritten")
