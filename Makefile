@@ -179,7 +179,7 @@ install: all
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/waymark.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/waymark.service
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/waymark/pages templates/pages/*
-	install -m 0644 README.md docs/registry.md packaging/waymark.yaml schema/*.schema.json \
+	install -m 0644 README.md docs/registry.md docs/slots.md packaging/waymark.yaml schema/*.schema.json \
 		schema/registry.sql $(DESTDIR)$(PREFIX)/share/doc/waymark
 	@[ -e $(DESTDIR)/etc/waymark/waymark.yaml ] || \
 		install -D -m 0644 packaging/waymark.yaml $(DESTDIR)/etc/waymark/waymark.yaml

@@ -114,6 +114,8 @@ reconciler_problems(
 		reconciler_output(r, i, &info);
 		list_output(&l, &info);
 	}
+	if (reconciler_observer(r))
+		reconciler_observer(r)->problems(reconciler_observer(r), fn, arg);
 	list_state(&l, r);
 	reconciler_each_fault(r, list_fault, &l);
 	for (size_t i = 0; i < s->nchunks; i++)

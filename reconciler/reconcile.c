@@ -287,6 +287,8 @@ publish(struct reconciler *r, struct snapshot *s, uint64_t began_ns)
 {
 	for (size_t i = 0; i < r->noutputs; i++)
 		r->outputs[i]->publish(r->outputs[i], s);
+	if (r->observer)
+		r->observer->publish(r->observer, s);
 	LOG(LOG_INFO, "reconciled", LOG_N("rev", s->revision), LOG_S("cause", r->cause),
 		LOG_N("planned", planner_last_planned(r->planner)), LOG_N("projects", s->nplans),
 		LOG_N("routes", s->nroutes), LOG_N("problems", s->nproblems),
@@ -377,6 +379,7 @@ reconciler_create(const struct reconciler_config *cfg)
 	r->without_engines = cfg->without_engines;
 	r->noutputs = cfg->noutputs;
 	r->outputs = cfg->outputs;
+	r->observer = cfg->observer;
 	r->wall_base_ms = clock_wall_ms();
 	uv_update_time(r->loop);
 	r->loop_base_ms = uv_now(r->loop);
@@ -589,6 +592,12 @@ size_t
 reconciler_noutputs(const struct reconciler *r)
 {
 	return r->noutputs;
+}
+
+struct observer *
+reconciler_observer(const struct reconciler *r)
+{
+	return r->observer;
 }
 
 void

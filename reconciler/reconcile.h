@@ -15,6 +15,7 @@
 #include "reconciler/base/httpc.h"
 #include "reconciler/model/planner.h"
 #include "reconciler/model/settings.h"
+#include "reconciler/observer.h"
 #include "reconciler/output.h"
 #include "reconciler/sources/source.h"
 
@@ -30,6 +31,7 @@ struct reconciler_config {
 	const struct renderer *renderers[PLAN_OUTPUTS];
 	size_t noutputs;
 	struct output *const *outputs;
+	struct observer *observer; /* NULL: none */
 };
 
 struct reconciler *reconciler_create(const struct reconciler_config *cfg);
@@ -56,6 +58,8 @@ size_t reconciler_noutputs(const struct reconciler *r);
 void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
 /* See output.h; UINT64_MAX from an output that cannot tell. */
 uint64_t reconciler_applied_ago(const struct reconciler *r, size_t i, uint64_t revision);
+/* NULL: none. */
+struct observer *reconciler_observer(const struct reconciler *r);
 
 /* Projects as registered and in force, by name. */
 void reconciler_each_project(const struct reconciler *r,
@@ -67,8 +71,8 @@ void reconciler_each_fault(const struct reconciler *r,
 /* Why the state could not be kept; "" where it could. */
 const char *reconciler_state_error(const struct reconciler *r, const char **ret_dir);
 
-/* Everything that is wrong now: sources, outputs, state, then the snapshot's problems.  since_ms is
- * 0 where nobody knows since when. */
+/* Everything that is wrong now: sources, outputs, the observer, state, then the snapshot's problems.
+ * since_ms is 0 where nobody knows since when. */
 void reconciler_problems(
 	const struct reconciler *r, void (*fn)(void *arg, const struct problem *p), void *arg);
 

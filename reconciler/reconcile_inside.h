@@ -16,6 +16,7 @@ struct reconciler {
 	bool without_engines;
 	size_t noutputs;
 	struct output *const *outputs;
+	struct observer *observer; /* NULL: none */
 
 	struct ledger *ledger;
 	struct planner *planner;

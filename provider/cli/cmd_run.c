@@ -11,6 +11,7 @@
 
 #include "provider/cli/cli.h"
 #include "provider/cli/config.h"
+#include "provider/cli/keeper.h"
 #include "provider/pages/pages.h"
 #include "provider/status/api.h"
 #include "provider/status/server.h"
@@ -31,6 +32,7 @@ struct program {
 	struct httpc *http;
 	struct traefik *traefik;
 	struct output *outputs[PLAN_OUTPUTS];
+	struct keeper *keeper;
 	struct reconciler *reconciler;
 	struct api *api;
 	struct server *server;
@@ -111,6 +113,7 @@ reload(struct program *p)
 	reconciler_reload(p->reconciler, next->settings);
 	traefik_reload(p->traefik, next->settings);
 	pages_reload(p->pages, next->pages_listen, next->pages_directory);
+	keeper_reload(p->keeper, next->settings);
 	LOG(LOG_INFO, "configuration read again");
 }
 
@@ -121,6 +124,7 @@ stop(struct program *p)
 	server_destroy(p->server);
 	api_destroy(p->api);
 	reconciler_destroy(p->reconciler);
+	keeper_destroy(p->keeper);
 	traefik_destroy(p->traefik);
 	httpc_destroy(p->http);
 	for (size_t i = 0; i < NSIGNALS; i++)
@@ -159,6 +163,13 @@ assemble(struct program *p)
 	p->http = httpc_create(&p->loop);
 	p->traefik = traefik_create(&p->loop, p->http, p->config->settings);
 	p->outputs[TRAEFIK_OUTPUT] = traefik_output(p->traefik);
+	p->keeper = keeper_create(&(struct keeper_config){
+		.loop = &p->loop,
+		.settings = p->config->settings,
+		.config_path = p->config->path,
+		.noutputs = PLAN_OUTPUTS,
+		.outputs = p->outputs,
+	});
 	p->reconciler = reconciler_create(&(struct reconciler_config){
 		.loop = &p->loop,
 		.http = p->http,
@@ -167,6 +178,7 @@ assemble(struct program *p)
 		.renderers = {[TRAEFIK_OUTPUT] = &traefik_renderer},
 		.noutputs = PLAN_OUTPUTS,
 		.outputs = p->outputs,
+		.observer = keeper_observer(p->keeper),
 	});
 	p->api = api_create(p->reconciler);
 	p->routes[0] = traefik_routes(p->traefik);

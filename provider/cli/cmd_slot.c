@@ -1,19 +1,15 @@
 /* cmd_slot.c - `waymark slot`: how the slots of an environment stand, and changes to them. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "provider/cli/cli.h"
 #include "provider/cli/cli_look.h"
-#include "provider/cli/cli_slots.h"
+#include "provider/cli/slot_job.h"
 #include "reconciler/base/clock.h"
-#include "reconciler/model/convention.h"
+#include "reconciler/base/text.h"
 #include "reconciler/model/host.h"
-#include "reconciler/model/ports.h"
-#include "reconciler/model/url.h"
 #include "reconciler/registry/registry_dir.h"
 #include "reconciler/registry/registry_pg.h"
 #include "reconciler/registry/registry_pg_write.h"
@@ -22,24 +18,7 @@
 
 #define LOCK_MS 10000
 #define SETTLE_MS 1000
-#define POLL_MS 250
-
-struct job {
-	struct arena arena;
-	const struct config *config;
-	const char *file, *server; /* as given */
-	const char *project, *environment;
-	bool offline, dry_run, as_json;
-	uint64_t timeout_ms;
-	char id[SLOT_ID_DIGITS + 1]; /* a deploy's */
-
-	/* Found. */
-	bool whole; /* the registry was seen so */
-	struct registered_project *registered; /* NULL: it is not */
-	const char *source; /* where it is to be written */
-	struct registered_environment e; /* as registered */
-	struct slot_facts facts;
-};
+#define ANSWER_MS 15000
 
 static int
 refuse(const char *what, const char *remedy)
@@ -57,7 +36,7 @@ refuse(const char *what, const char *remedy)
 static void
 keep_project(void *arg, const struct registered_project *p)
 {
-	struct job *j = arg;
+	struct slot_job *j = arg;
 	if (strcmp(p->name, j->project) == 0 && !j->registered)
 		j->registered = registered_project_ref(p);
 }
@@ -65,7 +44,7 @@ keep_project(void *arg, const struct registered_project *p)
 static void
 on_look(void *arg, const struct reconciler *r, bool whole)
 {
-	struct job *j = arg;
+	struct slot_job *j = arg;
 	j->whole = whole;
 	reconciler_each_project(r, keep_project, j);
 	if (!whole || !j->registered)
@@ -74,7 +53,7 @@ on_look(void *arg, const struct reconciler *r, bool whole)
 
 /* A directory without ssot.json knows projects by their slots, so the first one has none. */
 static bool
-may_be_new(const struct job *j)
+may_be_new(const struct slot_job *j)
 {
 	const char *directory = j->config->settings->registry.directory;
 	struct arena a = {0};
@@ -84,7 +63,7 @@ may_be_new(const struct job *j)
 }
 
 static int
-refuse_environment(struct job *j)
+refuse_environment(struct slot_job *j)
 {
 	const struct registered_project *p = j->registered;
 	struct buf b = {0};
@@ -100,7 +79,7 @@ refuse_environment(struct job *j)
 }
 
 static int
-find_registered(struct job *j)
+find_registered(struct slot_job *j)
 {
 	const struct settings_registry *s = &j->config->settings->registry;
 
@@ -109,6 +88,7 @@ find_registered(struct job *j)
 				     "registry.postgres in the configuration");
 		return CLI_USAGE;
 	}
+	j->registered = registered_project_unref(j->registered);
 	cli_look(j->config->settings, on_look, j);
 	if (!j->whole)
 		return refuse("the registry could not be read whole", "mend what is said of it");
@@ -128,390 +108,286 @@ find_registered(struct job *j)
 	return CLI_DONE;
 }
 
-/* -- how it is said -- */
+/* -- writing -- */
 
-static const char *
-time_text(struct arena *a, uint64_t ms)
-{
-	struct buf b = {0};
-	if (!ms)
-		return "";
-	registry_time_print(&b, ms);
-	/* Without quotes, and to the second. */
-	const char *text = arena_printf(a, "%.19sZ", b.p + 1);
-	buf_finish(&b);
-	return text;
-}
-
-static json_t *
-text_or_null(const char *text)
-{
-	return text && *text ? json_string(text) : json_null();
-}
-
-static uint16_t
-port_of(struct job *j, const struct registered_environment *e, const char *slot)
-{
-	struct slot_ports ports = {.arena = &j->arena};
-
-	ports_add(&ports, NULL, j->project, j->environment, e);
-	for (size_t i = 0; i < ports.n; i++)
-		if (strcmp(ports.list[i].slot, slot) == 0)
-			return ports.list[i].port;
-	return 0;
-}
-
-static const char *
-url_of(struct job *j, const char *slot)
-{
-	const struct settings *s = j->config->settings;
-	struct err e;
-	const char *host;
-
-	if (url_host(&j->arena, s,
-		    &(struct url_parts){
-			    .project = j->project, .environment = j->environment, .slot = slot},
-		    &host, &e) < 0)
-		return NULL;
-	return arena_printf(&j->arena, "%s://%s", s->traefik.nhttps > 0 ? "https" : "http", host);
-}
-
-static json_t *
-slot_json(struct job *j, const struct registered_environment *e, const struct registered_slot *s)
-{
-	const struct slot_fact *f = slot_fact_find(&j->facts, s->name);
-	uint16_t port = port_of(j, e, s->name);
-
-	json_t *o = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "slot", s->name, "state",
-		slot_state_text(s->state), "port", port ? json_integer(port) : json_null(),
-		"container", text_or_null(f->container ? f->container : s->container), "id",
-		text_or_null(s->id), "since", text_or_null(time_text(&j->arena, s->since_ms)),
-		"until", text_or_null(time_text(&j->arena, s->until_ms)), "url",
-		text_or_null(url_of(j, s->name)));
-	json_object_set_new(
-		o, "ready", j->offline ? json_null() : json_integer((json_int_t)f->ready));
-	json_object_set_new(
-		o, "servers", j->offline ? json_null() : json_integer((json_int_t)f->servers));
-	json_object_set_new(o, "traffic", j->offline ? json_null() : json_boolean(f->traffic));
-	return o;
-}
-
-/* blue and green are there in any case. */
-static json_t *
-slots_json(struct job *j, const struct registered_environment *e)
-{
-	static const char *const usual[] = {"blue", "green"};
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < e->nslots; i++)
-		json_array_append_new(list, slot_json(j, e, &e->slot[i]));
-	for (size_t i = 0; i < 2; i++)
-		if (!registered_slot_find(e, usual[i]))
-			json_array_append_new(
-				list, slot_json(j, e, &(struct registered_slot){.name = usual[i]}));
-	return list;
-}
-
-static void
-print_json(json_t *o)
-{
-	json_dumpf(o, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(o);
-}
-
-/* A column of a table: heading, and how wide it has to be. */
-struct column {
-	const char *key;
-	int width;
-};
-
-static const char *
-cell_of(struct job *j, const json_t *slot, const char *key)
-{
-	const json_t *v = json_object_get(slot, key);
-
-	if (strcmp(key, "ready") == 0)
-		return json_is_null(v)
-			       ? "?"
-			       : arena_printf(&j->arena, "%d/%d", (int)json_integer_value(v),
-					 (int)json_integer_value(json_object_get(slot, "servers")));
-	if (json_is_integer(v))
-		return arena_printf(&j->arena, "%d", (int)json_integer_value(v));
-	if (json_is_boolean(v))
-		return json_is_true(v) ? "yes" : "no";
-	return json_is_string(v)                           ? json_string_value(v)
-	       : strcmp(key, "traffic") == 0 && j->offline ? "?"
-							   : "-";
-}
-
-static void
-print_row(const struct column *columns, size_t n, const char *const *cells)
-{
-	for (size_t i = 0; i < n; i++) {
-		cli_print(stdout, cells[i]);
-		if (i + 1 < n)
-			printf("%*s", columns[i].width - (int)strlen(cells[i]) + 2, "");
-	}
-	putchar('\n');
-}
-
-static void
-print_table(struct job *j, const json_t *slots)
-{
-	struct column columns[] = {{"slot", 0}, {"state", 0}, {"port", 0}, {"ready", 0},
-		{"traffic", 0}, {"since", 0}, {"until", 0}, {"container", 0}};
-	enum { N = sizeof(columns) / sizeof(columns[0]) };
-	const char *cells[N];
-	size_t i;
-	json_t *slot;
-
-	for (size_t k = 0; k < N; k++) {
-		cells[k] = columns[k].key;
-		columns[k].width = (int)strlen(columns[k].key);
-		json_array_foreach(slots, i, slot)
-		{
-			int n = (int)strlen(cell_of(j, slot, columns[k].key));
-			columns[k].width = n > columns[k].width ? n : columns[k].width;
-		}
-	}
-	print_row(columns, N, cells);
-	json_array_foreach(slots, i, slot)
-	{
-		for (size_t k = 0; k < N; k++)
-			cells[k] = cell_of(j, slot, columns[k].key);
-		print_row(columns, N, cells);
-	}
-}
-
-static void
-print_slots(struct job *j, const struct registered_environment *e)
-{
-	json_t *slots = slots_json(j, e);
-
-	if (j->as_json) {
-		print_json(json_pack("{s:s,s:s,s:o,s:O}", "project", j->project, "environment",
-			j->environment, "active", text_or_null(e->active), "slots", slots));
-	} else {
-		print_table(j, slots);
-	}
-	json_decref(slots);
-}
-
-/* -- what a deploy gives its script -- */
-
-/* Does it speak CodeB's language?  By the dialect, or by what only CodeB writes. */
-static bool
-is_codeb(const struct job *j)
-{
-	const struct settings *s = j->config->settings;
-	bool taken = false, written = j->e.base_port != 0;
-
-	for (size_t i = 0; i < s->nconventions; i++)
-		taken = taken || strcmp(s->conventions[i]->name, "codeb") == 0;
-	for (size_t i = 0; i < j->e.nslots; i++)
-		written = written || j->e.slot[i].container;
-	if (strcmp(j->source, REGISTRY_DIR_NAME) != 0 || s->registry.dialect == DIALECT_WAYMARK)
-		return false;
-	return taken && (written || s->registry.dialect == DIALECT_CODEB);
-}
-
-static json_t *
-labels_json(const struct job *j, const char *slot)
-{
-	const char *prefix = is_codeb(j) ? "codeb" : "waymark";
-	const char *const pairs[][2] = {
-		{"project", j->project}, {"environment", j->environment}, {"slot", slot}};
-	json_t *labels = json_object();
-
-	for (size_t i = 0; i < 3; i++) {
-		char name[64];
-		snprintf(name, sizeof(name), "%s.%s", prefix, pairs[i][0]);
-		json_object_set_new(labels, name, json_string(pairs[i][1]));
-	}
-	return labels;
-}
-
-static void
-print_pair(const char *name, const char *value)
-{
-	printf("%-11s", name);
-	cli_print(stdout, value);
-	putchar('\n');
-}
-
-static void
-print_reserved(struct job *j, const struct slot_change *c)
-{
-	const struct registered_slot *s = registered_slot_find(&c->after, c->slot);
-	const char *container = slot_container(&j->arena, j->project, &c->after, c->slot);
-	const char *url = url_of(j, c->slot), *name;
-	json_t *labels = labels_json(j, c->slot), *value;
-
-	if (j->as_json) {
-		print_json(json_pack("{s:s,s:s,s:s,s:s,s:s,s:O,s:o,s:o}", "project", j->project,
-			"environment", j->environment, "slot", c->slot, "id", s->id, "container",
-			container, "labels", labels, "port",
-			s->port ? json_integer(s->port) : json_null(), "url", text_or_null(url)));
-	} else {
-		print_pair("slot", c->slot);
-		print_pair("id", s->id);
-		print_pair("until", time_text(&j->arena, s->until_ms));
-		print_pair("container", container);
-		json_object_foreach(labels, name, value) print_pair(
-			"label", arena_printf(&j->arena, "%s=%s", name, json_string_value(value)));
-		if (s->port)
-			print_pair("port", arena_printf(&j->arena, "%u", s->port));
-		print_pair("url", url ? url : "-");
-	}
-	json_decref(labels);
-}
-
-static void
-print_change(struct job *j, const struct slot_request *r, const struct slot_change *c)
-{
-	const char *container = slot_container(&j->arena, j->project, &j->e, c->slot);
-	const struct slot_fact *f = slot_fact_find(&j->facts, c->slot);
-	bool remove = r->command == SLOT_CLEANUP;
-
-	if (r->command == SLOT_DEPLOY) {
-		print_reserved(j, c);
-		return;
-	}
-	if (f->container)
-		container = f->container;
-	if (j->as_json) {
-		json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "project", j->project,
-			"environment", j->environment, "slot", c->slot, "state",
-			slot_state_text(registered_slot_find(&c->after, c->slot)->state), "active",
-			text_or_null(c->after.active), "left", text_or_null(c->left), "slots",
-			slots_json(j, &c->after));
-		if (remove)
-			json_object_set_new(o, "remove", json_string(container));
-		print_json(o);
-		return;
-	}
-	print_slots(j, &c->after);
-	if (remove) {
-		fputs("now remove the container ", stdout);
-		cli_print(stdout, container);
-		putchar('\n');
-	}
-}
-
-/* -- doing it -- */
-
-static enum cli_exit
-ask_facts(struct job *j)
+enum cli_exit
+slot_job_ask(struct slot_job *j)
 {
 	if (j->offline)
 		return CLI_DONE;
-	return cli_slots_ask(&j->arena, j->server, j->file, j->project, j->environment, &j->facts);
+	if (!j->address)
+		j->address = cli_address(j->server, j->file);
+	if (!j->address)
+		return CLI_USAGE;
+	const struct cli_peer peer = {j->address, ANSWER_MS, false};
+	return cli_slots_ask(&j->arena, &peer, j->project, j->environment, &j->seen);
 }
 
-static void
-make_id(struct job *j)
+static uint64_t
+now_ms(void)
 {
-	unsigned char bytes[SLOT_ID_DIGITS / 2];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		abort();
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(j->id + 2 * i, 3, "%02x", bytes[i]);
+	return clock_wall_ms() / 1000 * 1000;
 }
 
-/* Until a container is ready, as long as it may take: then the facts are those that allow it.  What
- * the table refuses for good is refused when it is written. */
-static enum cli_exit
-wait_ready(struct job *j, const struct slot_request *r)
-{
-	uint64_t end = clock_wall_ms() + j->timeout_ms;
-	struct slot_change c;
+struct written {
+	enum registry_wrote wrote;
+	struct slot_change change;
 	struct slot_refusal refusal;
-	bool said = !isatty(STDERR_FILENO);
+	struct err err;
+};
 
-	for (;;) {
-		refusal.unready = false;
-		if (slot_apply(&j->arena, &j->e, r, &c, &refusal) || !refusal.unready ||
-			clock_wall_ms() >= end)
-			return CLI_DONE;
-		if (!said)
-			fprintf(stderr, "waiting: %s\n", refusal.what);
-		said = true;
-		usleep(POLL_MS * 1000);
-		enum cli_exit e = ask_facts(j);
-		if (e != CLI_DONE)
-			return e;
-	}
-}
-
-static int
-write_change(struct job *j, const struct slot_request *r)
+static struct written
+write_request(struct slot_job *j, struct slot_request *r)
 {
-	struct slot_change c;
-	struct slot_refusal refusal;
-	struct err e;
-	const struct registry_write w = {
+	struct written w = {0};
+	const struct registry_write rw = {
 		.settings = j->config->settings,
 		.request = r,
 		.seen = &j->e,
 		.lock_ms = LOCK_MS,
-		.settle_ms = SETTLE_MS,
+		/* What is taken back looks as it did before we wrote. */
+		.settle_ms = r->restore ? 0 : SETTLE_MS,
 		.dry_run = j->dry_run,
 	};
-	bool directory = strcmp(j->source, REGISTRY_DIR_NAME) == 0;
-	enum registry_wrote wrote =
-		directory ? registry_write_directory(&j->arena, &w, &c, &refusal, &e)
-			  : registry_write_postgres(&j->arena, &w, &c, &refusal, &e);
 
-	if (wrote == WROTE_REFUSED)
-		return refuse(refusal.what, refusal.remedy);
-	if (wrote == WROTE_FAILED) {
-		fprintf(stderr, "waymark: slot: ");
-		cli_print(stderr, e.text);
-		putc('\n', stderr);
-		return CLI_NO;
-	}
-	print_change(j, r, &c);
+	r->now_ms = now_ms();
+	if (strcmp(j->source, REGISTRY_DIR_NAME) == 0)
+		w.wrote = registry_write_directory(&j->arena, &rw, &w.change, &w.refusal, &w.err);
+	else
+		w.wrote = registry_write_postgres(&j->arena, &rw, &w.change, &w.refusal, &w.err);
+	return w;
+}
+
+/* Of what was not written. */
+static int
+report(const struct written *w)
+{
+	if (w->wrote == WROTE_REFUSED)
+		return refuse(w->refusal.what, w->refusal.remedy);
+	fputs("waymark: slot: ", stderr);
+	cli_print(stderr, w->err.text);
+	putc('\n', stderr);
+	return CLI_NO;
+}
+
+static int
+show(struct slot_job *j, const struct slot_request *r, const struct slot_change *c)
+{
+	slot_print_change(j, r->command, c);
 	if (j->dry_run)
 		fputs("dry run: nothing was written\n", stderr);
 	return CLI_DONE;
 }
 
 static int
-change(struct job *j, enum slot_command command, const char *slot, const char *id, bool discard)
+write_and_show(struct slot_job *j, struct slot_request *r)
 {
-	struct slot_request r = {
-		.command = command,
-		.project = j->project,
-		.slot = slot,
-		.id = id,
-		.discard_rollback = discard,
-		.now_ms = clock_wall_ms() / 1000 * 1000,
-		.grace_ms = j->config->settings->grace_ms,
-		.reservation_ms = SLOT_RESERVATION_MS,
-		.facts = j->offline ? NULL : &j->facts,
-	};
-	if (command == SLOT_DEPLOY) {
-		make_id(j);
-		r.id = j->id;
+	struct written w = write_request(j, r);
+	return w.wrote == WROTE_DONE ? show(j, r, &w.change) : report(&w);
+}
+
+static const char *
+command_line(struct slot_job *j, const char *command, const char *slot)
+{
+	return arena_printf(
+		&j->arena, "waymark slot %s %s %s %s", command, j->project, j->environment, slot);
+}
+
+/* -- deploy -- */
+
+static const char *
+make_id(struct slot_job *j)
+{
+	unsigned char bytes[SLOT_ID_DIGITS / 2];
+	char id[SLOT_ID_DIGITS + 1];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		abort();
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+	return arena_strdup(&j->arena, id);
+}
+
+/* The route fell back to the slot while it was being reserved. */
+static int
+give_back(struct slot_job *j, const struct slot_request *r, const char *slot)
+{
+	const struct registered_slot *was = registered_slot_find(&j->e, slot);
+	const struct registered_slot empty = {.name = slot};
+	struct slot_request back = *r;
+
+	back.slot = slot;
+	back.restore = was ? was : &empty;
+	struct written w = write_request(j, &back);
+	if (w.wrote == WROTE_DONE)
+		return refuse(arena_printf(&j->arena,
+				      "slot %s has come to carry traffic while it was being "
+				      "reserved, so it was put back as it was",
+				      slot),
+			"promote the slot that is to have the traffic, and try again when its "
+			"route has moved");
+	return refuse(arena_printf(&j->arena,
+			      "slot %s has come to carry traffic while it was being reserved, and "
+			      "could not be put back: %s",
+			      slot, w.wrote == WROTE_REFUSED ? w.refusal.what : w.err.text),
+		arena_printf(&j->arena,
+			"start nothing in it; give it up when its route has moved: %s",
+			command_line(j, "cleanup", slot)));
+}
+
+static int
+deploy(struct slot_job *j, struct slot_request *r)
+{
+	struct written w = write_request(j, r);
+
+	if (w.wrote != WROTE_DONE)
+		return report(&w);
+	if (j->offline || j->dry_run)
+		return show(j, r, &w.change);
+	const char *slot = w.change.slot;
+	enum slot_waited waited = slot_wait_reserved(j, slot, r->id);
+	if (waited == WAITED_TRAFFIC)
+		return give_back(j, r, slot);
+	if (waited == WAITED_DONE)
+		return show(j, r, &w.change);
+	return refuse(arena_printf(&j->arena,
+			      "slot %s is reserved by %s, but the running Waymark has not seen "
+			      "that in time",
+			      slot, r->id),
+		arena_printf(&j->arena,
+			"see with `waymark status` whether it reads this registry, then start the "
+			"container and promote with --id, or give the slot up: %s",
+			command_line(j, "cleanup", slot)));
+}
+
+/* -- cleanup, in two steps -- */
+
+static int
+refuse_undrained(struct slot_job *j, const struct registered_slot *ended, enum slot_waited waited,
+	const char *why)
+{
+	if (waited == WAITED_TRAFFIC)
+		return refuse(arena_printf(&j->arena,
+				      "slot %s carries traffic now, so it stays; its state is %s, "
+				      "and its time is over",
+				      ended->name, slot_state_text(ended->state)),
+			"promote the slot that is to have the traffic, and clean up again when "
+			"its route has moved");
+	return refuse(arena_printf(&j->arena,
+			      "slot %s is not empty yet: %s; its state is %s, and its time is over",
+			      ended->name, why, slot_state_text(ended->state)),
+		"see `waymark status`, and clean up again, with --offline to wait for nothing");
+}
+
+static bool
+is_as_left(const struct registered_slot *s, const struct registered_slot *ended)
+{
+	return s->state == ended->state && s->until_ms == ended->until_ms &&
+	       text_compare(s->id, ended->id) == 0;
+}
+
+/* The second step, when nothing can reach the slot any more.  Nobody may have taken it meanwhile;
+ * but the running Waymark may have emptied it, where it cleans up by itself. */
+static int
+make_empty(struct slot_job *j, struct slot_request *r, const struct registered_slot *ended)
+{
+	struct written w = {0};
+
+	r->ending = false;
+	for (int i = 0; i < 2; i++) {
+		int e = find_registered(j);
+		if (e != CLI_DONE)
+			return e;
+		const struct registered_slot *s = registered_slot_find(&j->e, ended->name);
+		if (!s || s->state == SLOT_EMPTY)
+			return show(
+				j, r, &(struct slot_change){.after = j->e, .slot = ended->name});
+		if (!is_as_left(s, ended))
+			return refuse(arena_printf(&j->arena,
+					      "somebody else has taken slot %s meanwhile: it is %s",
+					      ended->name, slot_state_text(s->state)),
+				"see how the slots stand with `waymark slot list`");
+		w = write_request(j, r);
+		if (w.wrote != WROTE_REFUSED)
+			break;
 	}
-	enum cli_exit e = ask_facts(j);
+	return w.wrote == WROTE_DONE ? show(j, r, &w.change) : report(&w);
+}
+
+/* The first step: which slot it is about, with its time over. */
+static int
+end_slot(struct slot_job *j, struct slot_request *r, struct registered_slot *ret)
+{
+	struct written w = {0};
+
+	r->ending = true;
+	r->now_ms = now_ms();
+	bool allowed = slot_apply(&j->arena, &j->e, r, &w.change, &w.refusal);
+	const struct registered_slot *s =
+		allowed ? registered_slot_find(&j->e, w.change.slot) : NULL;
+	/* One that has ended is not written again: what waited for it would wait anew. */
+	if (s && slot_has_ended(s, NULL, r->now_ms) && cli_slot_find(&j->seen, s->name)->ended) {
+		*ret = *s;
+		ret->name = arena_strdup(&j->arena, s->name);
+		ret->id = arena_strdup(&j->arena, s->id);
+		return CLI_DONE;
+	}
+	w = write_request(j, r);
+	if (w.wrote != WROTE_DONE)
+		return report(&w);
+	*ret = *registered_slot_find(&w.change.after, w.change.slot);
+	return CLI_DONE;
+}
+
+static int
+cleanup(struct slot_job *j, struct slot_request *r)
+{
+	struct registered_slot ended = {0};
+	const char *why = "";
+
+	if (j->offline || j->dry_run)
+		return write_and_show(j, r);
+	int e = end_slot(j, r, &ended);
+	if (e != CLI_DONE)
+		return e;
+	r->slot = ended.name;
+	enum slot_waited waited = slot_wait_drained(j, ended.name, &why);
+	if (waited != WAITED_DONE)
+		return refuse_undrained(j, &ended, waited, why);
+	return make_empty(j, r, &ended);
+}
+
+/* -- the command -- */
+
+static int
+change(struct slot_job *j, struct slot_request *r)
+{
+	r->project = j->project;
+	r->now_ms = now_ms();
+	r->grace_ms = j->config->settings->grace_ms;
+	r->reservation_ms = SLOT_RESERVATION_MS;
+	r->facts = j->offline ? NULL : &j->seen.facts;
+	enum cli_exit e = slot_job_ask(j);
 	if (e == CLI_DONE)
-		e = wait_ready(j, &r);
-	r.now_ms = clock_wall_ms() / 1000 * 1000;
-	return e == CLI_DONE ? write_change(j, &r) : (int)e;
+		e = slot_wait_ready(j, r);
+	if (e != CLI_DONE)
+		return e;
+	if (r->command == SLOT_DEPLOY) {
+		r->id = make_id(j);
+		return deploy(j, r);
+	}
+	return r->command == SLOT_CLEANUP ? cleanup(j, r) : write_and_show(j, r);
 }
 
 /* What is registered is shown also where nobody tells the health. */
 static int
-list(struct job *j)
+list(struct slot_job *j)
 {
-	enum cli_exit e = ask_facts(j);
+	enum cli_exit e = slot_job_ask(j);
 	if (e == CLI_USAGE)
 		return e;
 	j->offline = j->offline || e != CLI_DONE;
-	print_slots(j, &j->e);
+	slot_print_list(j, &j->e);
 	return e;
 }
 
@@ -535,56 +411,91 @@ check_words(const char *const words[4], bool *ret_list, enum slot_command *ret_c
 	return 0;
 }
 
+/* Options as they were given; NULL: not. */
+struct given {
+	const char *id, *since, *timeout;
+	bool discard;
+};
+
 static int
-check_options(bool is_list, enum slot_command command, const char *id, bool discard,
-	const char *timeout, uint64_t *ret_timeout_ms)
+check_since(const struct given *g, enum slot_command command, uint64_t *ret_ms)
+{
+	if (!g->since)
+		return 0;
+	if (command != SLOT_CLEANUP && command != SLOT_ROLLBACK)
+		return cli_complain("slot", "--since goes with cleanup and rollback");
+	*ret_ms = 0;
+	if (strcmp(g->since, "none") != 0 && !registry_time_parse(g->since, ret_ms))
+		return cli_complain("slot", "--since is a time as `slot list` shows it, or none");
+	return 0;
+}
+
+static int
+check_options(const struct given *g, enum slot_command command, uint64_t *ret_timeout_ms)
 {
 	struct err e;
 
-	if (id && (is_list || command != SLOT_PROMOTE))
+	if (g->id && command != SLOT_PROMOTE)
 		return cli_complain("slot", "--id goes with promote");
-	if (id &&
-		(strlen(id) != SLOT_ID_DIGITS || strspn(id, "0123456789abcdef") != SLOT_ID_DIGITS))
+	if (g->id && (strlen(g->id) != SLOT_ID_DIGITS ||
+			     strspn(g->id, "0123456789abcdef") != SLOT_ID_DIGITS))
 		return cli_complain("slot", "an id is 32 of 0-9 and a-f, as `slot deploy` gave it");
-	if (discard && (is_list || command != SLOT_DEPLOY))
+	if (g->discard && command != SLOT_DEPLOY)
 		return cli_complain("slot", "--discard-rollback goes with deploy");
-	if (timeout && duration_parse(timeout, ret_timeout_ms, &e) < 0)
+	*ret_timeout_ms = SLOT_TIMEOUT_USUAL;
+	if (g->timeout && duration_parse(g->timeout, ret_timeout_ms, &e) < 0)
 		return cli_complain("slot", "--timeout: %s", e.text);
 	return 0;
+}
+
+static int
+run(struct slot_job *j, bool is_list, struct slot_request *r)
+{
+	int e = find_registered(j);
+	if (e == CLI_DONE)
+		e = is_list ? list(j) : change(j, r);
+	registered_project_unref(j->registered);
+	arena_finish(&j->arena);
+	free(j->address);
+	return e;
 }
 
 int
 cmd_slot(int argc, char **argv)
 {
-	struct job j = {0};
-	const char *words[4], *id = NULL, *timeout = NULL;
-	bool discard = false, is_list;
-	enum slot_command command = SLOT_DEPLOY;
+	struct slot_job j = {0};
+	struct slot_request r = {0};
+	struct given g = {0};
+	const char *words[4];
+	bool is_list;
+	uint64_t since_ms;
 	struct config *c;
 	const struct cli_option options[] = {
 		{'c', "config", &j.file, NULL},
 		{'s', "server", &j.server, NULL},
-		{'\0', "id", &id, NULL},
-		{'\0', "discard-rollback", NULL, &discard},
+		{'\0', "id", &g.id, NULL},
+		{'\0', "since", &g.since, NULL},
+		{'\0', "discard-rollback", NULL, &g.discard},
 		{'\0', "offline", NULL, &j.offline},
 		{'\0', "dry-run", NULL, &j.dry_run},
-		{'\0', "timeout", &timeout, NULL},
+		{'\0', "timeout", &g.timeout, NULL},
 		{'j', "json", NULL, &j.as_json},
 		{0},
 	};
+	r.command = SLOT_COMMANDS; /* none, for a list */
 	if (cli_parse_words(argc, argv, options, 3, 4, words) < 0 ||
-		check_words(words, &is_list, &command) < 0 ||
-		check_options(is_list, command, id, discard, timeout, &j.timeout_ms) < 0 ||
-		cli_load(j.file, &c) < 0)
+		check_words(words, &is_list, &r.command) < 0 ||
+		check_options(&g, r.command, &j.timeout_ms) < 0 ||
+		check_since(&g, r.command, &since_ms) < 0 || cli_load(j.file, &c) < 0)
 		return CLI_USAGE;
 	j.config = c;
 	j.project = words[1];
 	j.environment = words[2];
-	int r = find_registered(&j);
-	if (r == CLI_DONE)
-		r = is_list ? list(&j) : change(&j, command, words[3], id, discard);
-	registered_project_unref(j.registered);
-	arena_finish(&j.arena);
+	r.slot = words[3];
+	r.id = g.id;
+	r.discard_rollback = g.discard;
+	r.grace_since_ms = g.since ? &since_ms : NULL;
+	int e = run(&j, is_list, &r);
 	config_destroy(c);
-	return r;
+	return e;
 }

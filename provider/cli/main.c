@@ -68,16 +68,24 @@ static const struct command {
 		"  -s, --server ADDRESS     where the running Waymark listens, which tells what is "
 		"ready\n"
 		"      --offline            without it: no health is known, so all is taken for "
-		"well\n"
+		"well,\n"
+		"                           and nothing is waited for\n"
 		"      --id ID              promote: only if this reservation still holds\n"
+		"      --since TIME         rollback, cleanup: only the grace period that began "
+		"then\n"
 		"      --discard-rollback   deploy: also over a slot in its grace period\n"
-		"      --timeout TIME       promote, rollback: wait so long for a container to be "
-		"ready\n"
+		"      --timeout TIME       wait so long: promote and rollback for a container to "
+		"be ready (0s),\n"
+		"                           deploy for the running Waymark to see the "
+		"reservation (10s), cleanup\n"
+		"                           until no request can reach the slot (60s and "
+		"slots.drain)\n"
 		"      --dry-run            decide, and write nothing\n"
 		"  -j, --json               print it as JSON\n"
 		"deploy starts nothing: it reserves a slot for 30 minutes and prints what to "
-		"start.  "
-		"`waymark help slots`\nhas what each command does to a slot.\n",
+		"start.  cleanup ends\nthe slot's time, waits until every output has unrouted it "
+		"and slots.drain is over, and empties it.\n"
+		"`waymark help slots` has what each command does to a slot.\n",
 		cmd_slot},
 	{"url", "url PROJECT [--branch B] [--slot S] [--environment E] [-c FILE]",
 		"the URL this will have, for use in CI",

@@ -211,6 +211,37 @@ get_applied(void *arg, struct server_request *rq)
 	return result;
 }
 
+static void
+add_slots(struct buf *b, const struct project_plan *p, const char *environment)
+{
+	for (size_t i = 0; p && i < p->nslots; i++) {
+		if (environment && strcmp(environment, p->slots[i].environment) != 0)
+			continue;
+		api_element(b);
+		api_render_slot(b, p->project, &p->slots[i], p->revision);
+	}
+}
+
+static enum MHD_Result
+get_slots(void *arg, struct server_request *rq)
+{
+	const struct snapshot *s = reconciler_snapshot(reconciler_of(arg));
+	const char *project = server_query(rq, "project");
+	const char *environment = server_query(rq, "environment");
+	struct buf b = {0};
+
+	if (!reconciler_ready(reconciler_of(arg)))
+		return reply_not_ready(rq);
+	buf_adds(&b, "[");
+	if (project)
+		add_slots(&b, snapshot_find(s, project), environment);
+	for (size_t i = 0; !project && i < s->nchunks; i++)
+		for (size_t k = 0; k < s->chunks[i]->n; k++)
+			add_slots(&b, s->chunks[i]->plan[k], environment);
+	buf_adds(&b, "]\n");
+	return reply_buf(rq, MHD_HTTP_OK, JSON_TYPE, &b);
+}
+
 static enum MHD_Result
 get_alive(void *arg, struct server_request *rq)
 {
@@ -314,6 +345,7 @@ api_routes(struct api *a)
 		{"/api/v1/status", SERVER_FOR_VIEWERS, get_status},
 		{"/api/v1/routes", SERVER_FOR_VIEWERS, get_routes},
 		{"/api/v1/applied", SERVER_FOR_VIEWERS, get_applied},
+		{"/api/v1/slots", SERVER_FOR_VIEWERS, get_slots},
 		{"/api/v1/problems", SERVER_FOR_VIEWERS, get_problems},
 		{"/healthz", SERVER_FOR_ALL, get_alive},
 		{"/readyz", SERVER_FOR_ALL, get_ready},

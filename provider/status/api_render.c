@@ -189,3 +189,28 @@ api_render_route(struct buf *b, const struct route *r, uint64_t revision,
 		member_revision(b, outputs[i].name, outputs[i].revision >= revision ? revision : 0);
 	buf_adds(b, "}}");
 }
+
+void
+api_render_slot(struct buf *b, const char *project, const struct plan_slot *s, uint64_t revision)
+{
+	buf_adds(b, "{");
+	api_member_text(b, "project", project);
+	api_member_text(b, "environment", s->environment);
+	api_member_text(b, "slot", s->slot);
+	api_member_bool(b, "registered", s->registered);
+	api_member_text(b, "state", slot_state_text(s->state));
+	api_member_bool(b, "active", s->active);
+	api_member(b, "port");
+	buf_addf(b, s->port ? "%u" : "null", s->port);
+	member_time(b, "since", s->since_ms);
+	member_time(b, "until", s->until_ms);
+	api_member_text(b, "id", s->id);
+	api_member_bool(b, "ended", s->ended);
+	api_member_bool(b, "traffic", s->traffic);
+	api_member_bool(b, "fallback", s->fallback);
+	api_member_number(b, "servers", s->servers);
+	api_member_number(b, "ready", s->ready);
+	api_member_text(b, "container", s->container);
+	api_member_number(b, "revision", revision);
+	buf_adds(b, "}");
+}

@@ -21,6 +21,9 @@ void api_render_problem(struct buf *b, const struct problem *p);
 /* A route of a plan that last changed in that revision, and whether the outputs have it. */
 void api_render_route(struct buf *b, const struct route *r, uint64_t revision,
 	const struct output_info *outputs, size_t noutputs);
+/* A slot of a project's plan that last changed in that revision. */
+void api_render_slot(
+	struct buf *b, const char *project, const struct plan_slot *s, uint64_t revision);
 
 /* Members of an object under way: a comma where one is due, the name and the value. */
 void api_member(struct buf *b, const char *name);

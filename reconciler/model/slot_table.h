@@ -122,6 +122,8 @@ struct slot_request {
 	uint64_t grace_ms;
 	uint64_t reservation_ms;
 	const struct slot_facts *facts; /* NULL: nobody was asked, so all is taken for well */
+	const uint64_t *grace_since_ms; /* only in the grace period that began then; NULL: any */
+	const struct registered_slot *restore; /* see slot_restore */
 };
 
 struct slot_change {
@@ -154,6 +156,11 @@ bool slot_has_ended(const struct registered_slot *s, const struct slot_fact *f, 
  * From the environment as it is registered (one without slots has two that are empty) to the one
  * that is to be registered.  False with the reason and the way out where that must not be. */
 bool slot_apply(struct arena *a, const struct registered_environment *e,
+	const struct slot_request *r, struct slot_change *ret, struct slot_refusal *retrefusal);
+
+/* Takes a deploy back: the slot that is reserved by the request's id gets what `restore` says of
+ * it, as it was before.  False where it is not reserved by that id any more. */
+bool slot_restore(struct arena *a, const struct registered_environment *e,
 	const struct slot_request *r, struct slot_change *ret, struct slot_refusal *retrefusal);
 
 #endif

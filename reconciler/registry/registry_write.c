@@ -54,6 +54,10 @@ registry_write_decide(struct arena *a, const struct registry_write *w,
 {
 	struct slot_change c;
 
+	/* Whoever holds the id need not care what became of the other slots. */
+	if (w->request->restore)
+		return slot_restore(a, now, w->request, ret, retrefusal) ? WROTE_DONE
+									 : WROTE_REFUSED;
 	if (!slot_apply(a, now, w->request, &c, retrefusal))
 		return WROTE_REFUSED;
 	if (!registered_slots_equal(now, w->seen)) {

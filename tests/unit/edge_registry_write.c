@@ -399,6 +399,93 @@ test_written_over(void **state)
 	registry_reading_destroy(r);
 }
 
+/* -- a deploy taken back -- */
+
+static struct outcome
+do_now(const struct world *w, const struct slot_request *r)
+{
+	struct registered_environment seen;
+	struct registry_reading *reading = look(w->file, &seen);
+	struct outcome o = do_request(w, r, &seen, 0);
+	registry_reading_destroy(reading);
+	return o;
+}
+
+static void
+check_green(const struct world *w, enum slot_state state, uint64_t since_ms, uint64_t until_ms)
+{
+	struct registered_environment e;
+	struct registry_reading *r = look(w->file, &e);
+	const struct registered_slot *green = registered_slot_find(&e, "green");
+
+	assert_int_equal(green ? green->state : SLOT_EMPTY, state);
+	assert_int_equal(green ? green->since_ms : 0, since_ms);
+	assert_int_equal(green ? green->until_ms : 0, until_ms);
+	assert_string_equal(e.active, "blue");
+	registry_reading_destroy(r);
+}
+
+static void
+check_restored(const struct world *w, enum slot_state state)
+{
+	struct slot_request r = request_of(SLOT_DEPLOY);
+	struct registered_environment before;
+	struct registry_reading *reading = look(w->file, &before);
+	const struct registered_slot empty = {.name = "green"};
+	const struct registered_slot *was = registered_slot_find(&before, "green");
+
+	r.slot = "green";
+	r.discard_rollback = true;
+	struct outcome o = do_now(w, &r);
+	check_done(&o);
+	check_green(w, SLOT_RESERVED, r.now_ms, r.now_ms + SLOT_RESERVATION_MS);
+	r.restore = was ? was : &empty;
+	o = do_now(w, &r);
+	check_done(&o);
+	check_green(w, state, r.restore->since_ms, r.restore->until_ms);
+	assert_null(strstr(read_file(w->file), ID));
+	/* It is not ours any more. */
+	o = do_now(w, &r);
+	check_says(&o, WROTE_REFUSED, "slot green is not reserved by " ID " any more");
+	registry_reading_destroy(reading);
+}
+
+static void
+test_restore(void **state)
+{
+	struct world *w = *state;
+	static const char *const slots[][2] = {
+		{"\"status\":\"deployed\",\"deployedAt\":\"2026-01-02T03:04:05.678Z\"",
+			"{\"state\": \"deployed\", \"since\": \"2026-01-02T03:04:05Z\"}"},
+		{"\"status\":\"grace\",\"gracePeriodStart\":\"2026-01-02T03:04:05.678Z\","
+		 "\"scheduledCleanup\":\"2026-01-04T03:04:05.678Z\"",
+			"{\"state\": \"grace\", \"since\": \"2026-01-02T03:04:05Z\", \"until\": "
+			"\"2026-01-04T03:04:05Z\"}"},
+	};
+	static const enum slot_state states[] = {SLOT_DEPLOYED, SLOT_GRACE};
+	char text[1024];
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text),
+			"{\"slots\":{\"myapp:production\":{\"activeSlot\":\"blue\",\"slots\":{"
+			"\"blue\":{\"status\":\"active\"},\"green\":{\"image\":\"i:1\",%s}}}}}",
+			slots[i][0]);
+		write_file(w->file, text);
+		check_restored(w, states[i]);
+		assert_non_null(strstr(read_file(w->file), "\"image\":\"i:1\""));
+		snprintf(text, sizeof(text),
+			"{\"version\": 1, \"slots\": {\"myapp\": {\"production\": {\"active\": "
+			"\"blue\", \"blue\": {\"state\": \"active\"}, \"green\": %s}}}}",
+			slots[i][1]);
+		write_file(w->file, text);
+		check_restored(w, states[i]);
+	}
+	write_file(w->file, "{\"slots\":{\"myapp:production\":{\"activeSlot\":\"blue\",\"slots\":{"
+			    "\"blue\":{\"status\":\"active\"},\"green\":null}}}}");
+	check_restored(w, SLOT_EMPTY);
+	assert_non_null(strstr(read_file(w->file), "\"green\":null"));
+}
+
 static void
 test_locked(void **state)
 {
@@ -540,6 +627,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_half_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_written_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
