@@ -115,7 +115,7 @@ class Engine:
 
     def call(self, method, path, body=None, query=None, timeout=60):
         if query:
-            path += "?" + urllib.parse.urlencode(query)
+            path += "?" + urllib.parse.urlencode(query, doseq=True)
         headers = {}
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body), {"Content-Type": "application/json"}
@@ -141,9 +141,9 @@ class Engine:
         """The backend and nothing else."""
         self.image_import(tag, {"backend": native.backend()}, ["/backend"])
 
-    def image_import(self, tag, files, command, links=None):
+    def image_import(self, tag, files, command, links=None, env=None):
         """As `docker import` does it: {path in it: file here}, what it runs, {path in it: where it
-        points}."""
+        points}, its environment."""
         tar = io.BytesIO()
         with tarfile.open(fileobj=tar, mode="w") as t:
             for name, path in files.items():
@@ -153,8 +153,12 @@ class Engine:
                 link.type, link.linkname = tarfile.SYMTYPE, target
                 t.addfile(link)
         name, version = tag.split(":")
+        changes = [f"CMD {json.dumps(command)}",
+                   *(f"ENV {k}={json.dumps(v)}" for k, v in (env or {}).items())]
         self.call("POST", "/images/create", tar.getvalue(), query={
-            "fromSrc": "-", "repo": name, "tag": version, "changes": f"CMD {json.dumps(command)}"})
+            "fromSrc": "-", "repo": name, "tag": "latest", "changes": changes})
+        if version != "latest":  # which is all that Podman 4.3 takes there
+            self.call("POST", f"/images/{name}:latest/tag", query={"repo": name, "tag": version})
         self.call("GET", f"/images/{tag}/json")
 
     def network_create(self, name):
@@ -341,7 +345,9 @@ class Podman(_Own):
 
     def argv(self):
         with open(f"{self.directory}/containers.conf", "w") as f:
+            ulimits = json.dumps([f"{u['Name']}={u['Soft']}:{u['Hard']}" for u in self.modest])
             f.write('[engine]\nlock_type = "file"\n'
+                    f'[containers]\ndefault_ulimits = {ulimits}\n'
                     f'[network]\nnetwork_backend = "cni"\n'
                     f'default_subnet_pools = [{{"base" = "{self.subnet}.0/20", "size" = 24}}]\n')
         return ["podman", *self.flags(), "system", "service", "-t", "0", self.host]
@@ -349,6 +355,13 @@ class Podman(_Own):
     def command(self, *args):
         return subprocess.run(["podman", *self.flags(), *args], env={**os.environ, **self.env()},
                               capture_output=True, text=True, timeout=60)
+
+    def write_command(self, path):
+        """A `podman` that is this one, for scripts that give no flags."""
+        with open(path, "w") as f:
+            f.write(f"#!/bin/sh\nCONTAINERS_CONF={self.directory}/containers.conf "
+                    f"exec {shutil.which('podman')} {' '.join(self.flags())} \"$@\"\n")
+        os.chmod(path, 0o755)
 
     def network_create(self, name):
         name = name if name.endswith(self.suffix) else name + self.suffix
