@@ -25,3 +25,4 @@ EDITS_A_ROUND = 20
 MISDEEDS_EVERY = pick(2, 1)  # of those that are looked at one by one, every second or each
 SLOT_RACES = pick(5, 100)  # two `waymark slot` at once
 DOWN_SECONDS = pick(3, 8)
+ROUNDS = pick(3, 50)  # deploy, promote, cleanup
