@@ -26,3 +26,5 @@ MISDEEDS_EVERY = pick(2, 1)  # of those that are looked at one by one, every sec
 SLOT_RACES = pick(5, 100)  # two `waymark slot` at once
 DOWN_SECONDS = pick(3, 8)
 ROUNDS = pick(3, 50)  # deploy, promote, cleanup
+FALLBACKS = pick(3, 30)  # the active slot killed while the other is in grace
+DEPLOYS_AT_FALLBACK = pick(6, 20)  # and a deploy, each time at another moment
