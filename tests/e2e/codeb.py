@@ -15,8 +15,9 @@ BASE = 4051  # the port of the example's project, as its name gives it
 
 
 def base_port():
-    """Blue's, which CodeB could give, with green's free beside it; the example's where that is."""
-    return next(base for base in [BASE, *random.sample(range(4000, 4498), 200)]
+    """Blue's, which CodeB could give, with green's free beside it; the example's where that is.  All
+    are odd, so that no two overlap, whichever of its slots is empty now."""
+    return next(base for base in [BASE, *random.sample(range(4001, 4498, 2), 200)]
                 if ports.is_free(base) and ports.is_free(base + 1))
 
 

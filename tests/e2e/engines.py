@@ -10,6 +10,8 @@ import io
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -323,6 +325,38 @@ class Dockerd(_Own):
         return name
 
 
+def nat(*words):
+    """What iptables says of the table in which published ports are."""
+    command = shutil.which("iptables") or "/usr/sbin/iptables"
+    return subprocess.run([command, "-w", "-t", "nat", *words], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def forget_ports(suffix):
+    """Published ports are rules of the machine's, which lead nowhere when a Podman was taken away by
+    force: those of the networks with this suffix, and the chains that are theirs alone."""
+    rules = [shlex.split(line) for line in nat("-S").splitlines()]
+    mine = [r for r in rules if r[0] == "-A" and any(f'{suffix}"' in word for word in r)]
+    chains = {c for r in mine for c in (r[1], r[r.index("-j") + 1])
+              if re.fullmatch("CNI-(DN-)?[0-9a-f]{20,}", c)}
+    for rule in mine:
+        nat("-D", *rule[1:])
+    for verb in ("-F", "-X"):
+        for chain in chains:
+            nat(verb, chain)
+
+
+def forget_namespaces(path):
+    """What CNI keeps of a container that was not stopped says where its network namespace is."""
+    with open(path) as f:
+        places = {i.get("sandbox") for i in json.load(f)["result"].get("interfaces", [])}
+    for place in filter(None, places):
+        if os.path.exists(place):
+            subprocess.run(["umount", "-l", place], stderr=subprocess.DEVNULL)
+            os.unlink(place)
+    os.unlink(path)
+
+
 class Podman(_Own):
     kind = "podman"
     ulimits = Engine.modest
@@ -371,9 +405,14 @@ class Podman(_Own):
         return name
 
     def destroy(self):
-        super().destroy()
-        for leases in glob.glob("/var/lib/cni/networks/*" + self.suffix):
-            shutil.rmtree(leases)
+        try:
+            super().destroy()
+        finally:
+            forget_ports(self.suffix)
+            for leases in glob.glob("/var/lib/cni/networks/*" + self.suffix):
+                shutil.rmtree(leases)
+            for result in glob.glob(f"/var/lib/cni/results/*{self.suffix}-*"):
+                forget_namespaces(result)
 
     def run_health_check(self, container):
         """Without systemd Podman has nobody to run them."""

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import engines
+import http_unix
 import load
 import native
 import ports
@@ -52,6 +53,27 @@ def test_an_engine_leaves_nothing_behind(directory, cls, ending):
     assert all(process.ended(pid) for pid in pids)
     assert not [m for m in mounts() if m.startswith(engine.directory)]
     assert not os.path.exists(engine.directory)
+
+
+@pytest.mark.parametrize("ending", ["in good order", "by force"])
+def test_published_ports_are_forgotten(directory, ending):
+    """They are rules of the machine's: of one that stayed, the next to get the port would suffer."""
+    engine, port = engines.Podman(f"{directory}/e"), ports.free()
+    engine.start()
+    try:
+        one = engine.run("one", publish={8080: port})
+        namespace = one.inspect()["NetworkSettings"]["SandboxKey"]
+        assert os.path.exists(namespace)
+        wait.until(lambda: http_unix.ask(port, "GET", "/")[0] == 200, 5, "the port answers")
+        assert engine.suffix in engines.nat("-S")
+        if ending == "by force":
+            engine.kill()
+            engine.argv = lambda: ["false"]
+    finally:
+        engine.destroy()
+    assert engine.suffix not in engines.nat("-S")
+    assert f"--dport {port}" not in engines.nat("-S")
+    assert not os.path.exists(namespace)
 
 
 @pytest.fixture
