@@ -14,14 +14,20 @@
  *   MISSING=/path        a path that is answered with 404
  *   SILENT=/path         a path that is never answered
  *
+ * On any path it speaks WebSocket (RFC 6455) to who asks for it: each text comes back as "NAME
+ * TEXT", for as long as the process lives.
+ *
  * "backend --health" asks /healthz of the server beside it: the health check of its image.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <nettle/base64.h>
+#include <nettle/sha1.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +40,7 @@
 enum { MAX_FDS = 1024, REQUEST_MAX = 16384 };
 
 static struct client {
+	bool websocket; /* from now on there are frames */
 	size_t used;
 	char buf[REQUEST_MAX];
 } * clients[MAX_FDS];
@@ -114,25 +121,154 @@ answer(int fd, const char *path, bool keep)
 	return send(fd, head, nhead, MSG_NOSIGNAL) == nhead && keep;
 }
 
+static void
+client_skip(struct client *c, size_t len)
+{
+	memmove(c->buf, c->buf + len, c->used - len + 1);
+	c->used -= len;
+}
+
+/* The answer to a client's key, section 4.2.2. */
+static void
+websocket_sign(const char *key, char ret[BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE) + 1])
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	uint8_t digest[SHA1_DIGEST_SIZE];
+	struct sha1_ctx ctx;
+
+	sha1_init(&ctx);
+	sha1_update(&ctx, strlen(key), (const uint8_t *)key);
+	sha1_update(&ctx, sizeof(guid) - 1, (const uint8_t *)guid);
+	sha1_digest(&ctx, sizeof(digest), digest);
+	base64_encode_raw(ret, sizeof(digest), digest);
+	ret[BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE)] = '\0';
+}
+
+static bool
+websocket_begin(int fd, struct client *c, const char *key_header)
+{
+	char key[64] = "", signature[BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE) + 1], head[512];
+	int n;
+
+	sscanf(key_header, "%*[^:]: %63[^\r\n ]", key);
+	websocket_sign(key, signature);
+	n = snprintf(head, sizeof(head),
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: %s\r\nX-Container: %.200s\r\n\r\n",
+		signature, name);
+	c->websocket = true;
+	return send(fd, head, n, MSG_NOSIGNAL) == n;
+}
+
+/* One frame, of less than 64 KiB as all are here. */
+static bool
+websocket_send(int fd, int opcode, const char *text, size_t len)
+{
+	uint8_t frame[REQUEST_MAX + 512] = {0x80 | opcode, len < 126 ? len : 126};
+	size_t n = 2;
+
+	if (len >= 126) {
+		frame[n++] = len >> 8;
+		frame[n++] = len & 255;
+	}
+	memcpy(frame + n, text, len);
+	return send(fd, frame, n + len, MSG_NOSIGNAL) == (ssize_t)(n + len);
+}
+
+/* False: the connection is to be closed. */
+static bool
+websocket_answer(int fd, int opcode, const char *payload, size_t len)
+{
+	enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
+	char echo[REQUEST_MAX + 256];
+
+	if (opcode == PING)
+		return websocket_send(fd, PONG, payload, len);
+	if (opcode == PONG)
+		return true;
+	if (opcode == TEXT) {
+		int n = snprintf(echo, sizeof(echo), "%.200s %.*s", name, (int)len, payload);
+		return websocket_send(fd, TEXT, echo, n);
+	}
+	if (opcode == CLOSE)
+		websocket_send(fd, CLOSE, payload, len);
+	return false;
+}
+
+/* Octets of the first frame in the buffer, which is unmasked; 0: not all here yet; -1: none that a
+ * client may send, or in parts, or above 64 KiB. */
+static long
+websocket_frame(struct client *c, char **ret_payload, size_t *ret_len)
+{
+	const uint8_t *b = (const uint8_t *)c->buf;
+	size_t head = 2, len;
+	char *payload;
+
+	if (c->used < 4)
+		return 0;
+	len = b[1] & 127;
+	if (!(b[0] & 0x80) || !(b[1] & 0x80) || len == 127)
+		return -1;
+	if (len == 126) {
+		len = (size_t)b[2] << 8 | b[3];
+		head = 4;
+	}
+	if (c->used < head + 4 + len)
+		return 0;
+	payload = c->buf + head + 4;
+	for (size_t i = 0; i < len; i++)
+		payload[i] ^= c->buf[head + i % 4];
+	*ret_payload = payload;
+	*ret_len = len;
+	return (long)(head + 4 + len);
+}
+
+static bool
+websocket_serve(int fd, struct client *c)
+{
+	char *payload;
+	size_t len;
+	long n;
+
+	while ((n = websocket_frame(c, &payload, &len)) > 0) {
+		if (!websocket_answer(fd, c->buf[0] & 15, payload, len))
+			return false;
+		client_skip(c, n);
+	}
+	return n == 0 && c->used < sizeof(c->buf) - 1;
+}
+
+/* Answers the request at the beginning of the buffer, which ends in zero; false: the connection is
+ * to be closed. */
+static bool
+client_answer(int fd, struct client *c)
+{
+	const char *key = strcasestr(c->buf, "\nSec-WebSocket-Key:");
+	char path[600] = "/";
+	bool keep = !strcasestr(c->buf, "\nConnection: close") && !strstr(c->buf, " HTTP/1.0");
+
+	if (key && status == 200 && strcasestr(c->buf, "\nUpgrade: websocket"))
+		return websocket_begin(fd, c, key);
+	sscanf(c->buf, "%*15s %599s", path);
+	return strcmp(path, silent) == 0 || answer(fd, path, keep);
+}
+
 /* Answers every whole request in the buffer; false: the connection is to be closed. */
 static bool
 client_serve(int fd, struct client *c)
 {
 	char *end;
 
-	while ((end = strstr(c->buf, "\r\n\r\n"))) {
-		char path[600] = "/";
+	while (!c->websocket && (end = strstr(c->buf, "\r\n\r\n"))) {
 		size_t len = end + 4 - c->buf;
-		bool keep;
 
 		*end = '\0';
-		sscanf(c->buf, "%*15s %599s", path);
-		keep = !strcasestr(c->buf, "\nConnection: close") && !strstr(c->buf, " HTTP/1.0");
-		if (strcmp(path, silent) && !answer(fd, path, keep))
+		if (!client_answer(fd, c))
 			return false;
-		memmove(c->buf, c->buf + len, c->used - len + 1);
-		c->used -= len;
+		client_skip(c, len);
 	}
+	if (c->websocket)
+		return websocket_serve(fd, c);
 	return c->used < sizeof(c->buf) - 1;
 }
 

@@ -28,3 +28,6 @@ SLOT_RACES = pick(20, 1000)  # two promotes at once
 SLOT_KILLS = pick(24, 500)  # slot commands killed at any moment
 DOWN_SECONDS = pick(3, 8)
 FLAPPING_SECONDS = pick(30, 600)  # a container dies, or its health swings, for so long
+ROUNDS = pick(3, 50)  # deploy, promote, cleanup
+FALLBACKS = pick(3, 30)  # the active slot killed while the other is in grace
+DEPLOYS_AT_FALLBACK = pick(6, 20)  # and a deploy, each time at another moment

@@ -10,6 +10,8 @@ import io
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -115,7 +117,7 @@ class Engine:
 
     def call(self, method, path, body=None, query=None, timeout=60):
         if query:
-            path += "?" + urllib.parse.urlencode(query)
+            path += "?" + urllib.parse.urlencode(query, doseq=True)
         headers = {}
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body), {"Content-Type": "application/json"}
@@ -141,9 +143,9 @@ class Engine:
         """The backend and nothing else."""
         self.image_import(tag, {"backend": native.backend()}, ["/backend"])
 
-    def image_import(self, tag, files, command, links=None):
+    def image_import(self, tag, files, command, links=None, env=None):
         """As `docker import` does it: {path in it: file here}, what it runs, {path in it: where it
-        points}."""
+        points}, its environment."""
         tar = io.BytesIO()
         with tarfile.open(fileobj=tar, mode="w") as t:
             for name, path in files.items():
@@ -153,8 +155,12 @@ class Engine:
                 link.type, link.linkname = tarfile.SYMTYPE, target
                 t.addfile(link)
         name, version = tag.split(":")
+        changes = [f"CMD {json.dumps(command)}",
+                   *(f"ENV {k}={json.dumps(v)}" for k, v in (env or {}).items())]
         self.call("POST", "/images/create", tar.getvalue(), query={
-            "fromSrc": "-", "repo": name, "tag": version, "changes": f"CMD {json.dumps(command)}"})
+            "fromSrc": "-", "repo": name, "tag": "latest", "changes": changes})
+        if version != "latest":  # which is all that Podman 4.3 takes there
+            self.call("POST", f"/images/{name}:latest/tag", query={"repo": name, "tag": version})
         self.call("GET", f"/images/{tag}/json")
 
     def network_create(self, name):
@@ -320,6 +326,38 @@ class Dockerd(_Own):
         return name
 
 
+def nat(*words):
+    """What iptables says of the table in which published ports are."""
+    command = shutil.which("iptables") or "/usr/sbin/iptables"
+    return subprocess.run([command, "-w", "-t", "nat", *words], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def forget_ports(suffix):
+    """Published ports are rules of the machine's, which lead nowhere when a Podman was taken away by
+    force: those of the networks with this suffix, and the chains that are theirs alone."""
+    rules = [shlex.split(line) for line in nat("-S").splitlines()]
+    mine = [r for r in rules if r[0] == "-A" and any(f'{suffix}"' in word for word in r)]
+    chains = {c for r in mine for c in (r[1], r[r.index("-j") + 1])
+              if re.fullmatch("CNI-(DN-)?[0-9a-f]{20,}", c)}
+    for rule in mine:
+        nat("-D", *rule[1:])
+    for verb in ("-F", "-X"):
+        for chain in chains:
+            nat(verb, chain)
+
+
+def forget_namespaces(path):
+    """What CNI keeps of a container that was not stopped says where its network namespace is."""
+    with open(path) as f:
+        places = {i.get("sandbox") for i in json.load(f)["result"].get("interfaces", [])}
+    for place in filter(None, places):
+        if os.path.exists(place):
+            subprocess.run(["umount", "-l", place], stderr=subprocess.DEVNULL)
+            os.unlink(place)
+    os.unlink(path)
+
+
 class Podman(_Own):
     kind = "podman"
     ulimits = Engine.modest
@@ -342,7 +380,9 @@ class Podman(_Own):
 
     def argv(self):
         with open(f"{self.directory}/containers.conf", "w") as f:
+            ulimits = json.dumps([f"{u['Name']}={u['Soft']}:{u['Hard']}" for u in self.modest])
             f.write('[engine]\nlock_type = "file"\n'
+                    f'[containers]\ndefault_ulimits = {ulimits}\n'
                     f'[network]\nnetwork_backend = "cni"\n'
                     f'default_subnet_pools = [{{"base" = "{self.subnet}.0/20", "size" = 24}}]\n')
         return ["podman", *self.flags(), "system", "service", "-t", "0", self.host]
@@ -350,6 +390,13 @@ class Podman(_Own):
     def command(self, *args):
         return subprocess.run(["podman", *self.flags(), *args], env={**os.environ, **self.env()},
                               capture_output=True, text=True, timeout=60)
+
+    def write_command(self, path):
+        """A `podman` that is this one, for scripts that give no flags."""
+        with open(path, "w") as f:
+            f.write(f"#!/bin/sh\nCONTAINERS_CONF={self.directory}/containers.conf "
+                    f"exec {shutil.which('podman')} {' '.join(self.flags())} \"$@\"\n")
+        os.chmod(path, 0o755)
 
     def network_create(self, name):
         name = name if name.endswith(self.suffix) else name + self.suffix
@@ -359,9 +406,14 @@ class Podman(_Own):
         return name
 
     def destroy(self):
-        super().destroy()
-        for leases in glob.glob("/var/lib/cni/networks/*" + self.suffix):
-            shutil.rmtree(leases)
+        try:
+            super().destroy()
+        finally:
+            forget_ports(self.suffix)
+            for leases in glob.glob("/var/lib/cni/networks/*" + self.suffix):
+                shutil.rmtree(leases)
+            for result in glob.glob(f"/var/lib/cni/results/*{self.suffix}-*"):
+                forget_namespaces(result)
 
     def run_health_check(self, container):
         """Without systemd Podman has nobody to run them."""

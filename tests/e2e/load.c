@@ -37,7 +37,8 @@ struct conn {
 struct name {
 	char text[128];
 	unsigned long ok;
-	double first, last;
+	double first, last; /* answers */
+	double last_sent; /* of the requests that it answered, when the last one began */
 };
 
 struct failure {
@@ -160,6 +161,7 @@ note_answer(struct conn *c, const char *head)
 		sscanf(at + 14, " %127[^\r]", text);
 	n = name_get(names, &nnames, MAX_NAMES, text);
 	n->last = now();
+	n->last_sent = c->sent > n->last_sent ? c->sent : n->last_sent;
 	if (!n->ok++) {
 		n->first = n->last;
 		printf("{\"first\": \"%s\", \"t\": %.6f}\n", n->text, n->first);
@@ -296,8 +298,10 @@ report(double started)
 		printf("%s[%.6f, \"%s\"]", i ? ", " : "", failures[i].t, failures[i].reason);
 	printf("], \"containers\": {");
 	for (int i = 0; i < nnames; i++)
-		printf("%s\"%s\": {\"ok\": %lu, \"first\": %.6f, \"last\": %.6f}", i ? ", " : "",
-			names[i].text, names[i].ok, names[i].first, names[i].last);
+		printf("%s\"%s\": {\"ok\": %lu, \"first\": %.6f, \"last\": %.6f, \"last_sent\": "
+		       "%.6f}",
+			i ? ", " : "", names[i].text, names[i].ok, names[i].first, names[i].last,
+			names[i].last_sent);
 	printf("}}\n");
 }
 

@@ -49,6 +49,10 @@ class Load:
     def last(self, container):
         return self.result["containers"][container]["last"]
 
+    def last_sent(self, container):
+        """When the last request began that it answered."""
+        return self.result["containers"][container]["last_sent"]
+
     def __enter__(self):
         return self.start()
 

@@ -8,20 +8,20 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build", "e2e")
 
 
-def _program(name, *flags):
+def _program(name, flags=(), libraries=()):
     source = os.path.join(HERE, name + ".c")
     binary = os.path.join(BUILD, name)
     os.makedirs(BUILD, exist_ok=True)
     if not os.path.exists(binary) or os.path.getmtime(binary) < os.path.getmtime(source):
         mine = f"{binary}.{os.getpid()}"
         subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
-                        *flags, "-o", mine, source], check=True)
+                        *flags, "-o", mine, source, *libraries], check=True)
         os.rename(mine, binary)
     return binary
 
 
 def backend():
-    return _program("backend", "-static")
+    return _program("backend", ["-static"], ["-lnettle"])
 
 
 def load():

@@ -114,17 +114,28 @@ class Stage:
             except (LookupError, OSError, wait.TimedOut) as e:
                 attempt.close()
                 say(f"the engine at {path} will not do: {e}")
-        if os.geteuid() != 0:
-            say("an engine of our own needs root")
-            self.undo.close()
-            os.execvp("sudo", ["sudo", f"--preserve-env={','.join(KEPT)}",
-                               os.path.abspath(sys.argv[0])])
+        self._become_root()
         with self.step("starting a dockerd of our own"):
             self.engine = engines.Dockerd(f"{self.directory}/d")
             self.engine.network = self.network
             self.undo.callback(self.engine.destroy)
             self.engine.start()
             self._import_image()
+
+    def start_podman(self):
+        """One of our own in any case."""
+        self._become_root()
+        with self.step("starting a Podman of our own"):
+            self.engine = engines.Podman(f"{self.directory}/p")
+            self.undo.callback(self.engine.destroy)
+            self.engine.start()
+
+    def _become_root(self):
+        if os.geteuid() != 0:
+            say("an engine of our own needs root")
+            self.undo.close()
+            os.execvp("sudo", ["sudo", f"--preserve-env={','.join(KEPT)}",
+                               os.path.abspath(sys.argv[0])])
 
     def _borrow(self, path, attempt):
         """Makes image and network in an engine of somebody else's; raises where it will not do."""
@@ -175,10 +186,10 @@ class Stage:
         one.start()
         return one
 
-    def start_traefik(self, port=8888):
+    def start_traefik(self, port=8888, api_port=None):
         self.traefik = traefik.Traefik(f"{self.directory}/traefik", waymark=self.waymark.port,
                                        port=usual_port(port))
-        self.traefik.api_port = usual_port(8080)
+        self.traefik.api_port = api_port or usual_port(8080)
         self.undo.callback(self.traefik.stop)
         return self.traefik.start()
 

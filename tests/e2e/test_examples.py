@@ -11,6 +11,7 @@ import time
 import pytest
 
 import native
+import process
 
 
 @pytest.mark.parametrize("name", ["codi", "mvp"])
@@ -27,6 +28,19 @@ def test_an_example_runs_as_it_is(name, dockerd_of_the_run):
     assert len(re.findall("✓ http://", done.stdout)) >= 8
     assert set(dockerd_of_the_run.networks()) == before
     assert dockerd_of_the_run.containers() == []
+
+
+def test_the_example_of_slots_runs_as_it_is():
+    """With a Podman of its own; no request of those that it counts fails."""
+    done = subprocess.run([os.path.join(native.ROOT, "examples", "codeb", "run")], text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL, timeout=180)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    assert len(re.findall("✓ http://", done.stdout)) >= 8
+    assert len(re.findall(r"requests meanwhile, 0 failed", done.stdout)) == 3
+    left = re.search(r"less (/tmp/\S+)/registry", done.stdout).group(1)
+    assert not os.path.exists(left) and not process.holding(left)
 
 
 def test_ctrl_c_takes_everything_away(dockerd_of_the_run):

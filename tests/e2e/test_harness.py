@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 
 import engines
+import http_unix
 import load
 import native
 import ports
@@ -13,6 +15,7 @@ import postgres
 import process
 import wait
 import waymark as waymark_module
+import websockets
 
 
 def links():
@@ -52,6 +55,27 @@ def test_an_engine_leaves_nothing_behind(directory, cls, ending):
     assert not os.path.exists(engine.directory)
 
 
+@pytest.mark.parametrize("ending", ["in good order", "by force"])
+def test_published_ports_are_forgotten(directory, ending):
+    """They are rules of the machine's: of one that stayed, the next to get the port would suffer."""
+    engine, port = engines.Podman(f"{directory}/e"), ports.free()
+    engine.start()
+    try:
+        one = engine.run("one", publish={8080: port})
+        namespace = one.inspect()["NetworkSettings"]["SandboxKey"]
+        assert os.path.exists(namespace)
+        wait.until(lambda: http_unix.ask(port, "GET", "/")[0] == 200, 5, "the port answers")
+        assert engine.suffix in engines.nat("-S")
+        if ending == "by force":
+            engine.kill()
+            engine.argv = lambda: ["false"]
+    finally:
+        engine.destroy()
+    assert engine.suffix not in engines.nat("-S")
+    assert f"--dport {port}" not in engines.nat("-S")
+    assert not os.path.exists(namespace)
+
+
 @pytest.fixture
 def backend(directory):
     """Makes backends that are ordinary processes: (process, port)."""
@@ -81,6 +105,15 @@ def test_the_load_counts_every_failure(backend):
     assert len(result["failures"]) == result["failed"]
 
 
+def test_the_load_knows_when_the_last_request_began(backend):
+    _, port = backend()
+    with load.Load(port, "x", connections=2, rate=200) as watch:
+        began = watch.wait_first("b")
+        wait.stays(lambda: True, 0.3)
+    asked = watch.last_sent("b")
+    assert began + 0.2 < asked < watch.last("b")
+
+
 def test_the_load_knows_a_bad_status(backend):
     _, port = backend(STATUS="503")
     with load.Load(port, "x", rate=200) as watch:
@@ -97,6 +130,30 @@ def test_the_backend_serves_on_after_sigterm(backend):
         wait.stays(lambda: one.running, 0.8)
     assert watch.result["failed"] == 0
     assert one.popen.wait(5) == 0
+
+
+def test_a_websocket_says_when_and_why_it_ends(backend):
+    one, port = backend(SERVE_AFTER_TERM="1")
+    with websockets.WebSockets(port, "x", clients=3) as sockets:
+        wait.until(lambda: len(sockets.open()) == 3 and all(c.echoes > 5 for c in sockets.open()), 5)
+        one.signal(15)
+        told = time.monotonic()
+        one.popen.wait(5)
+        gone = time.monotonic()
+        wait.until(lambda: not sockets.open(), 5)
+    first = sockets.of("b")
+    assert len(first) == 3 and all(0.9 < c.ended - told < gone - told + 0.1 for c in first), first
+    assert sockets.silence() < 0.5
+    refused = [c for c in sockets.ended() if c.container is None]
+    assert refused and all("refused" in c.why or "Connect" in c.why for c in refused)
+
+
+def test_a_websocket_that_is_not_to_be_had(backend):
+    _, port = backend(STATUS="503")
+    with websockets.WebSockets(port, "x", clients=1) as sockets:
+        wait.until(lambda: len(sockets.ended()) > 2, 5)
+    assert {c.why for c in sockets.ended()} == {"status 503"}
+    assert not sockets.open()
 
 
 @pytest.mark.parametrize("mess", ["==1==ERROR: AddressSanitizer: heap-use-after-free",

@@ -26,9 +26,7 @@ class Traefik:
         self.providers = {"providersThrottleDuration": "0s",
                           "file": {"directory": self.dynamic, "watch": True}}
         if waymark is not None:
-            self.providers["http"] = {
-                "endpoint": f"http://127.0.0.1:{waymark}/traefik?wait=4s",
-                "pollInterval": "10ms", "pollTimeout": "5s"}
+            self.take_from(waymark)
             if headers:
                 self.providers["http"]["headers"] = headers
         if docker is not None:
@@ -38,6 +36,11 @@ class Traefik:
         self.process = process.Process(
             [native.traefik(), f"--configFile={self.directory}/traefik.yml"],
             f"{self.directory}/traefik.log", cwd=self.directory)
+
+    def take_from(self, waymark):
+        """For who has to know the ports of this one before Waymark is there."""
+        self.providers["http"] = {"endpoint": f"http://127.0.0.1:{waymark}/traefik?wait=4s",
+                                  "pollInterval": "10ms", "pollTimeout": "5s"}
 
     def _configure(self):
         with open(f"{self.directory}/traefik.yml", "w") as f:  # JSON is YAML
