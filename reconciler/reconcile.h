@@ -71,7 +71,7 @@ void reconciler_each_fault(const struct reconciler *r,
 /* Why the state could not be kept; "" where it could. */
 const char *reconciler_state_error(const struct reconciler *r, const char **ret_dir);
 
-/* Everything that is wrong now: sources, outputs, the observer, state, then the snapshot's problems.
+/* Everything that is wrong now: sources, outputs, observer, state, then the snapshot's problems.
  * since_ms is 0 where nobody knows since when. */
 void reconciler_problems(
 	const struct reconciler *r, void (*fn)(void *arg, const struct problem *p), void *arg);

@@ -312,8 +312,7 @@ check_needs(struct applying *ap, const struct registered_slot *s, const struct s
 
 	if (t->needs & SLOT_NEVER)
 		return refuse(ap, s, t->why, t->remedy);
-	if (r->grace_since_ms &&
-		(s->state != SLOT_GRACE || s->since_ms != *r->grace_since_ms))
+	if (r->grace_since_ms && (s->state != SLOT_GRACE || s->since_ms != *r->grace_since_ms))
 		return refuse(ap, s, "is not in the grace period that is meant any more",
 			"see how it stands: waymark slot list {p} {e}");
 	if ((t->needs & SLOT_NEEDS_IDLE) && carries_traffic(ap, s))
