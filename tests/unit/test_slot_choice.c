@@ -135,6 +135,149 @@ where_the_fallback_dies_too_the_active_one_serves(void **state)
 	has(s, 3000, SERVES("blue"));
 }
 
+/* The promotion that it stood in for is over, be the slot that was promoted ready or not: nobody is
+ * to write the fallback down now. */
+static void
+a_promote_ends_a_fallback_that_goes_on_serving(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_RECORD;
+	in_grace(s);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	assert_true(slot_at(s, 2000, "green")->fallback);
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE, .since_ms = 2500),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY));
+	has(s, 3000, SERVES("green"));
+	has(s, 3000, "! slot-waiting");
+	has_not(s, 3000, "slot-fallback");
+	assert_false(slot_at(s, 3000, "green")->fallback);
+	/* Not even where the registry takes it back. */
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE, .since_ms = 500),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY));
+	blue(s, HEALTH_HEALTHY);
+	has(s, 4000, SERVES("blue"));
+}
+
+static void
+without_an_active_slot_none_stands_in(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_RECORD;
+	in_grace(s);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	slots(s, NULL, SLOT(.state = SLOT_DEPLOYED), SLOT(.state = SLOT_GRACE, .until_ms = DAY));
+	has(s, 3000, SERVES("green"));
+	assert_false(slot_at(s, 3000, "green")->fallback);
+}
+
+static void
+three_slots(struct stage *s, struct registered_slot b, struct registered_slot g,
+	struct registered_slot r, bool weighted)
+{
+	b.name = "blue";
+	g.name = "green";
+	r.name = "red";
+	ENTRY(s, .name = "shop",
+		.environment = {.name = "production",
+			.slots = true,
+			.active = "blue",
+			.weighted = weighted},
+		.slots = {b, g, r});
+}
+
+static void
+a_fallback_falls_back(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	in_grace(s);
+	three_slots(s, SLOT(.state = SLOT_ACTIVE, .since_ms = 500),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY), false);
+	box_of(s, "red", "172.17.0.4", HEALTH_HEALTHY);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	green(s, HEALTH_UNHEALTHY);
+	has(s, 3000, SERVES("red"));
+	green(s, HEALTH_HEALTHY);
+	has(s, 4000, SERVES("red"));
+}
+
+/* The other slot has its share all the same, and the active one gets its own back. */
+static void
+shares_do_not_fall_back(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_RECORD;
+	three_slots(s, SLOT(.state = SLOT_ACTIVE, .since_ms = 500, .weight = 50),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY, .weight = 50), SLOT(.state = SLOT_EMPTY),
+		true);
+	blue(s, HEALTH_HEALTHY);
+	green(s, HEALTH_HEALTHY);
+	assert_int_equal(route_at(s, 1000, "shop.test")->nshares, 2);
+	blue(s, HEALTH_UNHEALTHY);
+	assert_int_equal(route_at(s, 2000, "shop.test")->nrouted, 1);
+	has_not(s, 2000, "slot-fallback");
+	assert_false(slot_at(s, 2000, "green")->fallback);
+	blue(s, HEALTH_HEALTHY);
+	assert_int_equal(route_at(s, 3000, "shop.test")->nshares, 2);
+	has_not(s, 3000, "slot-fallback");
+}
+
+/* It would say that green serves, and green has no share. */
+static void
+shares_end_a_fallback(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	three_slots(s, SLOT(.state = SLOT_ACTIVE, .since_ms = 500, .weight = 50),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY), SLOT(.state = SLOT_EMPTY), true);
+	blue(s, HEALTH_HEALTHY);
+	green(s, HEALTH_HEALTHY);
+	look(s, 1000);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	blue(s, HEALTH_HEALTHY);
+	has(s, 3000, SERVES("blue"));
+	has_not(s, 3000, "slot-fallback");
+}
+
+static void
+box_of_service(struct stage *s, const char *slot, const char *ip, enum endpoint_health health)
+{
+	const struct box b = {.id = ip,
+		.name = ip,
+		.ip = ip,
+		.health = health,
+		.labels = {
+			"waymark.project", "shop", "waymark.service", "api", "waymark.slot", slot}};
+	box_put(s->planner, &b);
+}
+
+/* Blue serves a service for which green was never ready, so its grace period is not over; what it
+ * does for one group it can do for the other. */
+static void
+what_serves_one_group_is_a_way_back_for_another(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE, .since_ms = 500), SLOT(.state = SLOT_EMPTY));
+	blue(s, HEALTH_HEALTHY);
+	box_of_service(s, "blue", "172.17.0.4", HEALTH_HEALTHY);
+	look(s, 1000);
+	slots(s, "green", SLOT(.state = SLOT_GRACE, .until_ms = 5000),
+		SLOT(.state = SLOT_ACTIVE, .since_ms = 2000));
+	green(s, HEALTH_HEALTHY);
+	box_of_service(s, "green", "172.17.0.5", HEALTH_STARTING);
+	has(s, 2000, SERVES("green"));
+	has(s, 2000, "service 'api': -: the registry says that slot green is active");
+	assert_false(slot_at(s, 6000, "blue")->ended);
+	green(s, HEALTH_UNHEALTHY);
+	has(s, 7000, SERVES("blue"));
+}
+
 static void
 what_was_never_ready_has_lost_nothing(void **state)
 {
@@ -315,6 +458,12 @@ main(void)
 		STORY(it_falls_back_and_stays_until_a_promote),
 		STORY(a_recorded_fallback_is_none),
 		STORY(where_the_fallback_dies_too_the_active_one_serves),
+		STORY(a_promote_ends_a_fallback_that_goes_on_serving),
+		STORY(without_an_active_slot_none_stands_in),
+		STORY(a_fallback_falls_back),
+		STORY(shares_do_not_fall_back),
+		STORY(shares_end_a_fallback),
+		STORY(what_serves_one_group_is_a_way_back_for_another),
 		STORY(what_was_never_ready_has_lost_nothing),
 		STORY(only_a_slot_in_grace_is_fallen_back_to),
 		STORY(a_fallback_outlives_a_restart),
