@@ -224,6 +224,16 @@ slot_until_ms(const struct project_view *v, const struct registered_environment 
 	return s->until_ms + grace.held_ms;
 }
 
+/* Not for longer than the slot has been in its grace period: a machine may boot years ago. */
+static uint64_t
+stood_ms(const struct project_view *v, const struct registered_slot *s,
+	const struct ledger_grace *grace)
+{
+	uint64_t since_ms = grace->since_ms > s->since_ms ? grace->since_ms : s->since_ms;
+
+	return v->now_ms > since_ms ? v->now_ms - since_ms : 0;
+}
+
 static void
 keep_clock(const struct project_view *v, struct ledger *l, const struct registered_environment *e,
 	const struct registered_slot *s)
@@ -243,7 +253,7 @@ keep_clock(const struct project_view *v, struct ledger *l, const struct register
 	if (stands && !grace.since_ms)
 		grace.since_ms = v->now_ms;
 	if (!stands && grace.since_ms) {
-		grace.held_ms += v->now_ms > grace.since_ms ? v->now_ms - grace.since_ms : 0;
+		grace.held_ms += stood_ms(v, s, &grace);
 		grace.since_ms = 0;
 	}
 	ledger_set_grace(l, &g, s->name, &grace);

@@ -373,6 +373,24 @@ a_grace_clock_stands_still_while_the_slot_serves(void **state)
 	has(s, 2 * DAY + 1 + DAY / 2, "slot-due");
 }
 
+/* A machine without a clock of its own boots at the beginning of time. */
+static void
+a_grace_clock_stands_no_longer_than_the_grace_period(void **state)
+{
+	struct stage *s = *state;
+	const uint64_t then = 20000 * DAY;
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE), SLOT(.state = SLOT_EMPTY));
+	blue(s, HEALTH_HEALTHY);
+	look(s, 1000);
+	green(s, HEALTH_STARTING);
+	slots(s, "green", SLOT(.state = SLOT_GRACE, .since_ms = then, .until_ms = then + DAY),
+		SLOT(.state = SLOT_ACTIVE));
+	has(s, 2000, "slot-waiting");
+	green(s, HEALTH_HEALTHY);
+	has(s, then + 1000, SERVES("green"));
+	assert_true(slot_at(s, then + 1000, "blue")->until_ms == then + DAY + 1000);
+}
+
 static void
 a_reservation_ends_by_the_clock(void **state)
 {
@@ -464,6 +482,7 @@ main(void)
 		STORY(shares_do_not_fall_back),
 		STORY(shares_end_a_fallback),
 		STORY(what_serves_one_group_is_a_way_back_for_another),
+		STORY(a_grace_clock_stands_no_longer_than_the_grace_period),
 		STORY(what_was_never_ready_has_lost_nothing),
 		STORY(only_a_slot_in_grace_is_fallen_back_to),
 		STORY(a_fallback_outlives_a_restart),
