@@ -467,6 +467,34 @@ a_preview_expires(void **state)
 	has(s, 100000 + DAY, "! preview-expired: host shop-preview-x.test");
 }
 
+/* The branch is one preview, whichever of its services was deployed last. */
+static void
+a_preview_lives_as_long_as_its_newest_service(void **state)
+{
+	struct stage *s = *state;
+	const struct box web = {.id = "aa",
+		.created = 100,
+		.labels = {"waymark.project", "shop", "waymark.branch", "x"}};
+	const struct box api = {.id = "bb",
+		.ip = "172.17.0.3",
+		.created = 50000,
+		.labels = {"waymark.project", "shop", "waymark.branch", "x", "waymark.service",
+			"api"}};
+	const struct box other = {.id = "cc",
+		.ip = "172.17.0.4",
+		.created = 100,
+		.labels = {"waymark.project", "shop", "waymark.branch", "y"}};
+
+	ENTRY(s, .name = "shop", .environment = {.name = "preview", .expires_ms = DAY});
+	box_put(s->planner, &web);
+	box_put(s->planner, &api);
+	box_put(s->planner, &other);
+	assert_int_equal(route_at(s, 100000 + DAY, "shop-preview-x.test")->answer, ANSWER_SERVED);
+	assert_int_equal(route_at(s, 100000 + DAY, "shop-preview-y.test")->answer, ANSWER_GONE);
+	assert_true(planner_due_ms(s->planner) == 50000000 + DAY);
+	assert_int_equal(route_at(s, 50000000 + DAY, "shop-preview-x.test")->answer, ANSWER_GONE);
+}
+
 int
 main(void)
 {
@@ -492,6 +520,7 @@ main(void)
 		STORY(a_container_of_an_empty_slot_is_told),
 		STORY(slots_share_by_weight),
 		STORY(a_preview_expires),
+		STORY(a_preview_lives_as_long_as_its_newest_service),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
