@@ -22,6 +22,8 @@
 /* Nor do probes that have not found out anything yet, once the sources are there, and each of them
  * had its turn. */
 #define WAIT_FOR_PROBES_MS 2000
+/* What is due is due by the wall clock, which may be set while the timer runs. */
+#define TIMER_MAX_MS 60000
 
 /* A wall clock that goes on evenly, whatever is done to the machine's. */
 static uint64_t
@@ -278,8 +280,8 @@ arm_timer(struct reconciler *r)
 		uv_timer_stop(&r->due);
 		return;
 	}
-	uint64_t now = now_ms(r);
-	uv_timer_start(&r->due, on_due, due > now ? due - now : 0, 0);
+	uint64_t now = now_ms(r), wait_ms = due > now ? due - now : 0;
+	uv_timer_start(&r->due, on_due, wait_ms < TIMER_MAX_MS ? wait_ms : TIMER_MAX_MS, 0);
 }
 
 static void
