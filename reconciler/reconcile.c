@@ -22,12 +22,33 @@
 /* Nor do probes that have not found out anything yet, once the sources are there, and each of them
  * had its turn. */
 #define WAIT_FOR_PROBES_MS 2000
+/* The machine's clock may be set while the timer runs. */
+#define TIMER_MAX_MS 60000
 
-/* A wall clock that goes on evenly, whatever is done to the machine's. */
+/* So far ours and the machine's clock may be apart. */
+#define CLOCK_OFF_MS 1000
+
+/* A wall clock that goes on evenly, until clock_follow_machine. */
 static uint64_t
 now_ms(const struct reconciler *r)
 {
 	return r->wall_base_ms + (uv_now(r->loop) - r->loop_base_ms);
+}
+
+/* Registries and engines date what they say by the machine's clock, which somebody may have set, or
+ * which went on while the machine slept. */
+static void
+clock_follow_machine(struct reconciler *r)
+{
+	uint64_t ours = r->wall_base_ms + (uv_hrtime() / 1000000 - r->loop_base_ms);
+	uint64_t wall = clock_wall_ms();
+	bool ahead = wall > ours;
+
+	if ((ahead ? wall - ours : ours - wall) < CLOCK_OFF_MS)
+		return;
+	r->wall_base_ms += wall - ours; /* which may wrap around, and back */
+	LOG(LOG_INFO, "follows the clock, which was set", LOG_S("to", ahead ? "later" : "earlier"),
+		LOG_N("by_ms", ahead ? wall - ours : ours - wall));
 }
 
 void
@@ -278,8 +299,8 @@ arm_timer(struct reconciler *r)
 		uv_timer_stop(&r->due);
 		return;
 	}
-	uint64_t now = now_ms(r);
-	uv_timer_start(&r->due, on_due, due > now ? due - now : 0, 0);
+	uint64_t now = now_ms(r), wait_ms = due > now ? due - now : 0;
+	uv_timer_start(&r->due, on_due, wait_ms < TIMER_MAX_MS ? wait_ms : TIMER_MAX_MS, 0);
 }
 
 static void
@@ -324,7 +345,9 @@ reconcile_step(struct reconciler *r)
 	uint64_t began_ns = uv_hrtime();
 
 	planner_reread(r->planner, now_ms(r), on_reread, r);
-	if (look_if_ready(r) && planner_is_dirty(r->planner, now_ms(r))) {
+	if (look_if_ready(r))
+		clock_follow_machine(r); /* before, what counts is how long one has waited */
+	if (r->ready && planner_is_dirty(r->planner, now_ms(r))) {
 		struct snapshot *s = planner_step(r->planner, now_ms(r));
 		if (s->revision != r->revision || !was_ready)
 			publish(r, s, began_ns);

@@ -459,7 +459,8 @@ bool
 planner_is_dirty(const struct planner *p, uint64_t now_ms)
 {
 	return p->dirty || p->fresh || p->nunattached || p->norphans ||
-	       registry_is_dirty(p, now_ms) || damping_is_dirty(p) || planner_due_ms(p) <= now_ms;
+	       registry_is_dirty(p, now_ms) || damping_is_dirty(p) || planner_due_ms(p) <= now_ms ||
+	       clock_went_back(p, now_ms);
 }
 
 uint64_t
@@ -481,6 +482,7 @@ planner_step(struct planner *p, uint64_t now_ms)
 	if (!planner_is_dirty(p, now_ms))
 		return p->snapshot;
 
+	clock_follow(p, now_ms);
 	registry_take_up(p, now_ms);
 	attach_members(p);
 	if (p->fresh)
@@ -522,8 +524,7 @@ planner_destroy(struct planner *p)
 	}
 	HASH_ITER(hh, p->projects, pr, ptmp)
 	project_free(p, pr);
-	while (p->held_first < p->held_end)
-		free(p->held[p->held_first++].host);
+	forget_held(p);
 	snapshot_unref(p->snapshot);
 	registry_finish(p);
 	damping_finish(p);

@@ -168,3 +168,10 @@ expire_held(struct planner *p, uint64_t now_ms)
 		free(host);
 	}
 }
+
+void
+forget_held(struct planner *p)
+{
+	while (p->held_first < p->held_end)
+		free(p->held[p->held_first++].host);
+}

@@ -148,6 +148,16 @@ begin(struct planner *p, uint64_t now_ms)
 	}
 }
 
+void
+damping_redate(struct planner *p, uint64_t now_ms)
+{
+	for (struct ledger_damping *row = ledger_dampings(p->ledger); p->damps && row;
+		row = row->next) {
+		damping_take_up(p->damping, row, now_ms);
+		touch(p, row);
+	}
+}
+
 static void
 fact_judge(struct planner *p, const struct damping_fact *f, uint64_t now_ms)
 {

@@ -1,4 +1,5 @@
-/* Which project's plan is to be made anew at which time: a heap, the earliest on top. */
+/* Which project's plan is to be made anew at which time: a heap, the earliest on top; and what
+ * becomes of that when somebody sets the clock back. */
 #include <stdlib.h>
 
 #include "reconciler/model/planner_inside.h"
@@ -76,4 +77,29 @@ projects_ring_due(struct planner *p, uint64_t now_ms)
 		project_due(p, pr, UINT64_MAX);
 		project_ring(p, pr);
 	}
+}
+
+/* -- a clock that is set back -- */
+
+/* Less is left alone, for then all is planned anew. */
+#define CLOCK_BACK_MS 1000
+
+bool
+clock_went_back(const struct planner *p, uint64_t now_ms)
+{
+	return now_ms + CLOCK_BACK_MS < p->stepped_ms;
+}
+
+void
+clock_follow(struct planner *p, uint64_t now_ms)
+{
+	if (clock_went_back(p, now_ms)) {
+		forget_held(p);
+		p->fresh = true; /* the ledger is looked through, and its projects planned */
+		registry_date(p, now_ms);
+		damping_redate(p, now_ms);
+		p->stepped_ms = now_ms;
+	}
+	if (now_ms > p->stepped_ms)
+		p->stepped_ms = now_ms;
 }

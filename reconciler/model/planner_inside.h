@@ -79,6 +79,7 @@ struct planner {
 	struct project **due; /* a heap by due_ms */
 	size_t ndue, due_cap;
 	bool fresh; /* the ledger was not looked through yet */
+	uint64_t stepped_ms; /* the last step's time */
 	size_t planned;
 
 	struct member **unattached; /* whose claims do not stand in the ledger yet */
@@ -120,6 +121,10 @@ struct project *project_need(struct planner *p, const char *name);
 void project_due(struct planner *p, struct project *pr, uint64_t due_ms);
 uint64_t projects_due_ms(const struct planner *p);
 void projects_ring_due(struct planner *p, uint64_t now_ms);
+/* Was it later at the last step, so that what was dated then is in the future now? */
+bool clock_went_back(const struct planner *p, uint64_t now_ms);
+/* Dates anew what is in the future, if it was so. */
+void clock_follow(struct planner *p, uint64_t now_ms);
 /* Who owns this host changed, or may have: everyone who claims it is planned anew. */
 void host_ring(struct planner *p, const char *host);
 void claim_orphan(struct planner *p, const struct ledger_claim *c);
@@ -136,6 +141,7 @@ void attach_members(struct planner *p);
 /* Claims that lost their last container are held, or go on by their entry alone. */
 void release_orphans(struct planner *p, uint64_t now_ms);
 void expire_held(struct planner *p, uint64_t now_ms);
+void forget_held(struct planner *p);
 
 /* A container can be found by its name and id, or cannot any more. */
 void named_add(struct planner *p, struct member *m);
@@ -147,6 +153,7 @@ enum claim_rank claim_rank(const struct planner *p, const struct ledger_claim *c
 /* Is there anything that registry_take_up would do? */
 bool registry_is_dirty(const struct planner *p, uint64_t now_ms);
 uint64_t registry_due_ms(const struct planner *p);
+void registry_date(struct planner *p, uint64_t now_ms);
 /* Lets go of projects that have left, reads members anew, and brings the claims of every changed
  * entry into the ledger. */
 void registry_take_up(struct planner *p, uint64_t now_ms);
@@ -163,6 +170,8 @@ void damping_note_replaced(struct planner *p, const struct member *old, const st
 void damping_attach(struct planner *p, struct member *m);
 void damping_touch(struct planner *p, const struct member *m);
 bool damping_is_dirty(const struct planner *p);
+/* Nothing that is remembered may lie in the future. */
+void damping_redate(struct planner *p, uint64_t now_ms);
 /* Judges what was noted, and rings whose damping begins or ends. */
 void damping_step(struct planner *p, uint64_t now_ms);
 /* Notes who serves, once it is known which slot is active. */

@@ -511,6 +511,14 @@ registry_due_ms(const struct planner *p)
 }
 
 void
+registry_date(struct planner *p, uint64_t now_ms)
+{
+	for (struct leaving *l = p->leaving; l; l = l->hh.next)
+		if (l->since_ms > now_ms)
+			l->since_ms = now_ms;
+}
+
+void
 registry_take_up(struct planner *p, uint64_t now_ms)
 {
 	planner_reread(p, now_ms, NULL, NULL);

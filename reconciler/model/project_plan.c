@@ -394,6 +394,7 @@ project_plan_make(
 		add_statics(&k);
 	} else {
 		collect_holdings(&k, v->members);
+		branches_make(&k);
 		add_routes(&k);
 		for (const struct member *m = v->members; m; m = m->next)
 			add_member_problems(&k, m);
@@ -401,6 +402,7 @@ project_plan_make(
 		add_entry_problems(&k);
 		add_slot_problems(&k);
 		free(k.holdings);
+		free(k.branches);
 	}
 	plan_seal(&k, renderers);
 	return plan;

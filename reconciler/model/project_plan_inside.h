@@ -25,6 +25,12 @@ struct maker {
 		const struct convention_origin *from;
 	} * holdings;
 	size_t nholdings;
+	/* When the newest container of each branch was made; none where previews live for ever. */
+	struct branch_age {
+		const char *environment, *branch;
+		uint64_t newest_ms; /* 0: nobody knows */
+	} * branches;
+	size_t nbranches;
 };
 
 /* The holdings of one claim, which stand side by side. */
@@ -35,6 +41,8 @@ const char *group_text(struct arena *a, const struct group *g);
 /* The plan has to be made anew at that time. */
 void plan_due(struct maker *k, uint64_t due_ms);
 
+/* Before the first route. */
+void branches_make(struct maker *k);
 /* The route of a claim that has its host.  Those of a slot's own URL come after slots_make. */
 void route_add(struct maker *k, const struct ledger_claim *c);
 /* A route's servers, who is routed first; returns how many are. */

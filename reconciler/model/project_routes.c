@@ -137,25 +137,82 @@ is_shared(const struct maker *k, const struct taking *t)
 	return false;
 }
 
-/* A preview lives for a time after its newest container was made. */
+/* -- previews -- */
+
+static int
+branch_compare(const void *a, const void *b)
+{
+	const struct branch_age *x = a, *y = b;
+	int order = strcmp(x->environment, y->environment);
+
+	return order ? order : strcmp(x->branch, y->branch);
+}
+
+/* Of equal ones the newest comes first, and stays. */
+static int
+branch_compare_age(const void *a, const void *b)
+{
+	const struct branch_age *x = a, *y = b;
+	int order = branch_compare(a, b);
+
+	return order ? order : (x->newest_ms < y->newest_ms) - (x->newest_ms > y->newest_ms);
+}
+
+static bool
+has_end(const struct maker *k)
+{
+	const struct registered_project *p = registrar_project(k->view->registrar, k->view->name);
+
+	for (size_t i = 0; p && i < p->nenvironments; i++)
+		if (p->environments[i].expires_ms)
+			return true;
+	return false;
+}
+
+void
+branches_make(struct maker *k)
+{
+	size_t n = 0, all = 0;
+
+	if (!has_end(k))
+		return;
+	for (const struct member *m = k->view->members; m; m = m->next)
+		all += *m->group.branch != '\0';
+	k->branches = xmalloc(all * sizeof(*k->branches));
+	for (const struct member *m = k->view->members; m; m = m->next) {
+		int64_t created = m->endpoint->created;
+		if (*m->group.branch)
+			k->branches[n++] = (struct branch_age){m->group.environment,
+				m->group.branch, created > 0 ? (uint64_t)created * 1000 : 0};
+	}
+	if (n)
+		qsort(k->branches, n, sizeof(*k->branches), branch_compare_age);
+	for (size_t i = 0; i < n; i++)
+		if (!i || branch_compare(&k->branches[k->nbranches - 1], &k->branches[i]) != 0)
+			k->branches[k->nbranches++] = k->branches[i];
+}
+
+/* A preview lives for a time after the newest container of its branch was made, of whatever
+ * service. */
 static bool
 is_expired(struct maker *k, const struct taking *t)
 {
+	const struct group *g = &t->claim->group;
 	const struct registered_project *p = registrar_project(k->view->registrar, k->view->name);
 	const struct registered_environment *e =
-		p ? registered_environment_find(p, t->claim->group.environment) : NULL;
-	uint64_t newest = 0;
+		p && *g->branch ? registered_environment_find(p, g->environment) : NULL;
+	const struct branch_age key = {g->environment, g->branch, 0}, *age;
 
-	if (!*t->claim->group.branch || !e || !e->expires_ms || !t->n)
+	if (!e || !e->expires_ms || !t->n)
 		return false;
-	for (size_t i = 0; i < t->n; i++) {
-		int64_t created = t->holdings[i].member->endpoint->created;
-		uint64_t ms = created > 0 ? (uint64_t)created * 1000 : 0;
-		newest = ms > newest ? ms : newest;
-	}
-	plan_due(k, newest + e->expires_ms);
-	return newest && newest + e->expires_ms <= k->view->now_ms;
+	age = bsearch(&key, k->branches, k->nbranches, sizeof(key), branch_compare);
+	if (!age || !age->newest_ms)
+		return false;
+	plan_due(k, age->newest_ms + e->expires_ms);
+	return age->newest_ms + e->expires_ms <= k->view->now_ms;
 }
+
+/* -- */
 
 static struct taking
 claim_take(struct maker *k, const struct ledger_claim *c)

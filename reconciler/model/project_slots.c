@@ -132,12 +132,16 @@ slots_add_traffic(struct maker *k)
 	}
 }
 
-/* The one that stands in for the active one: a group of its environment says so. */
+/* The one that stands in for the active one: a group of its environment says so.  Where the
+ * registry names none any more, there is none to stand in for. */
 static bool
 is_fallback(const struct maker *k, const struct plan_slot *s)
 {
+	const struct group g = {k->view->name, s->environment, "", ""};
 	struct ledger_choice c;
 
+	if (!slot_registered(k->view, &g))
+		return false;
 	for (const struct member *m = k->view->members; m; m = m->next)
 		if (member_has_slot(m) && !*m->group.branch && strcmp(m->slot, s->slot) == 0 &&
 			strcmp(m->group.environment, s->environment) == 0 &&

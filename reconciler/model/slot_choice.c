@@ -83,21 +83,57 @@ choose_freely(const struct project_view *v, struct ledger *l, const struct group
 		ledger_choose(l, g, &(struct ledger_choice){.slot = next, .promotion = ""});
 }
 
+/* For another group it may carry traffic: then its clock stands, as of the last step, lest the
+ * order of groups matter. */
+static bool
+grace_is_over(const struct project_view *v, const struct registered_environment *e,
+	const struct registered_slot *s)
+{
+	const struct group g = {v->name, e->name, "", ""};
+	uint64_t until = slot_until_ms(v, e, s);
+	struct ledger_grace grace;
+	bool stands = ledger_grace(v->ledger, &g, s->name, &grace) &&
+		      grace.until_ms == s->until_ms && grace.since_ms;
+
+	return until && until <= (stands ? grace.since_ms : v->now_ms);
+}
+
+/* Requests that are shared by weight have lost nothing as long as one of the slots is ready. */
+static bool
+is_shared(
+	const struct project_view *v, const struct registered_environment *e, const struct group *g)
+{
+	for (size_t i = 0; e->weighted && i < e->nslots; i++)
+		if (e->slot[i].weight && slot_is_ready(v, g, e->slot[i].name))
+			return true;
+	return false;
+}
+
 /* A slot that a rollback could go back to now; NULL where there is none. */
 static const char *
 slot_to_fall_back_to(
 	const struct project_view *v, const struct registered_environment *e, const struct group *g)
 {
-	if (v->settings->auto_rollback == ROLLBACK_NONE)
+	if (v->settings->auto_rollback == ROLLBACK_NONE || is_shared(v, e, g))
 		return NULL;
 	for (size_t i = 0; i < e->nslots; i++) {
 		const struct registered_slot *s = &e->slot[i];
-		uint64_t until = slot_until_ms(v, e, s);
 		if (s->state == SLOT_GRACE && strcmp(s->name, e->active) != 0 &&
-			(!until || until > v->now_ms) && slot_is_ready(v, g, s->name))
+			!grace_is_over(v, e, s) && slot_is_ready(v, g, s->name))
 			return s->name;
 	}
 	return NULL;
+}
+
+static bool
+fall_back(const struct project_view *v, struct ledger *l, const struct group *g,
+	const struct registered_environment *e, const struct promotion *p)
+{
+	const char *next = slot_to_fall_back_to(v, e, g);
+
+	if (next)
+		ledger_choose(l, g, &(struct ledger_choice){next, p->text, true});
+	return next;
 }
 
 /* The active slot has no container that is ready. */
@@ -114,12 +150,11 @@ choose_instead(const struct project_view *v, struct ledger *l, const struct grou
 				slot_is_ready(v, g, "") ? "" : e->active, "", false});
 		return;
 	}
-	/* One that never was ready has lost nothing: what served before goes on. */
-	if (strcmp(last.slot, e->active) != 0 || !*last.promotion)
+	if (strcmp(last.slot, e->active) == 0 && *last.promotion && fall_back(v, l, g, e, p))
 		return;
-	const char *next = slot_to_fall_back_to(v, e, g);
-	if (next)
-		ledger_choose(l, g, &(struct ledger_choice){next, p->text, true});
+	/* One that never was ready has lost nothing: what served before goes on, and is no fallback
+	 * any more, for the promotion that it stood in for is over. */
+	ledger_choose(l, g, &(struct ledger_choice){last.slot, last.promotion, false});
 }
 
 static void
@@ -128,14 +163,16 @@ choose_registered(const struct project_view *v, struct ledger *l, const struct g
 {
 	const struct promotion p = promotion_of(e);
 	struct ledger_choice last;
-	bool stays =
-		ledger_choice(l, g, &last) && last.fallback && strcmp(last.promotion, p.text) == 0;
+	bool stays = ledger_choice(l, g, &last) && last.fallback &&
+		     strcmp(last.promotion, p.text) == 0 && !is_shared(v, e, g);
 
 	if (stays && slot_is_ready(v, g, last.slot))
 		return;
 	if (slot_is_ready(v, g, e->active))
 		ledger_choose(l, g, &(struct ledger_choice){e->active, p.text, false});
-	else if (!stays)
+	else if (stays)
+		fall_back(v, l, g, e, &p);
+	else
 		choose_instead(v, l, g, e, &p);
 }
 
@@ -187,6 +224,16 @@ slot_until_ms(const struct project_view *v, const struct registered_environment 
 	return s->until_ms + grace.held_ms;
 }
 
+/* Not for longer than the slot has been in its grace period: a machine may boot years ago. */
+static uint64_t
+stood_ms(const struct project_view *v, const struct registered_slot *s,
+	const struct ledger_grace *grace)
+{
+	uint64_t since_ms = grace->since_ms > s->since_ms ? grace->since_ms : s->since_ms;
+
+	return v->now_ms > since_ms ? v->now_ms - since_ms : 0;
+}
+
 static void
 keep_clock(const struct project_view *v, struct ledger *l, const struct registered_environment *e,
 	const struct registered_slot *s)
@@ -206,7 +253,7 @@ keep_clock(const struct project_view *v, struct ledger *l, const struct register
 	if (stands && !grace.since_ms)
 		grace.since_ms = v->now_ms;
 	if (!stands && grace.since_ms) {
-		grace.held_ms += v->now_ms > grace.since_ms ? v->now_ms - grace.since_ms : 0;
+		grace.held_ms += stood_ms(v, s, &grace);
 		grace.since_ms = 0;
 	}
 	ledger_set_grace(l, &g, s->name, &grace);

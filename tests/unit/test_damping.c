@@ -651,6 +651,30 @@ a_state_that_lies(void **state)
 	assert_null(ledger_dampings(s->ledger));
 }
 
+/* Nobody waits until it is as late again. */
+static void
+a_clock_that_is_set_back(void **state)
+{
+	struct stage *s = *state;
+
+	crash_loop(s, 10 * SECOND);
+	PUT(s, .id = "a", .run = "last", .health = HEALTH_HEALTHY);
+	later(s, SECOND);
+	assert_true(is_damped(s, "app.test"));
+	s->now -= 500 * MINUTE;
+	look(s);
+	later(s, DAMPING_WAIT_MAX_MS);
+	assert_true(serves(s, "app.test"));
+	later(s, TEN_MINUTES);
+	assert_null(ledger_dampings(s->ledger));
+	/* And a host whose container has gone. */
+	take(s, "a");
+	s->now -= 100 * MINUTE;
+	look(s);
+	later(s, s->settings->hold_ms);
+	assert_null(route_of(s, "app.test"));
+}
+
 /* The journal alone tells it all. */
 static void
 the_journal_is_whole(void **state)
@@ -702,6 +726,7 @@ main(void)
 		STORY(a_restart_keeps_it),
 		STORY(restarts_of_waymark_are_nobodys_fault),
 		STORY(a_state_that_lies),
+		STORY(a_clock_that_is_set_back),
 		STORY(the_journal_is_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

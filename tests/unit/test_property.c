@@ -32,6 +32,7 @@ enum event_kind {
 	UNREGISTER,
 	STATIC,
 	SWING,
+	CLOCK,
 	EVENT_KINDS
 };
 
@@ -96,7 +97,7 @@ random_endpoint(unsigned box, unsigned seed)
 
 	b.name = PICK(&s, "web", "api", "codi-shop", "codi-shop-preview-x", "w", "shop-1", "shop-2",
 		"blog-1", "b7bbbbbbbbbb");
-	b.created = 1000 + next_random(&s) % 3;
+	b.created = (int64_t[]){1000, 1001, 700, 5000}[next_random(&s) % 4];
 	b.ip = PICK(&s, "172.17.0.2", "172.17.0.3", "172.17.0.4");
 	b.run = PICK(&s, "", "r1", "r2");
 	b.state = next_random(&s) % 8 ? ENDPOINT_RUNNING : ENDPOINT_PAUSED;
@@ -117,12 +118,14 @@ random_endpoint(unsigned box, unsigned seed)
 			PICK(&s, "shop", "blog", "shop-2", "Shop", "🚀", NULL));
 	}
 	box_label(&b, "waymark.branch", PICK(&s, "f/x", "f-x", "F x", NULL, NULL, NULL));
-	box_label(&b, "waymark.slot", PICK(&s, "blue", "green", "no slot", NULL, NULL, NULL, NULL));
+	box_label(&b, "waymark.slot",
+		PICK(&s, "blue", "green", "red", "blue", "green", "no slot", NULL, NULL, NULL));
 	box_label(&b, "waymark.host",
 		PICK(&s, "h.test", "h.test, i.test", "bad host", "s.test", "test", "x.h.test",
 			"shop.localhost", "x.s.test", NULL, NULL));
 	box_label(&b, "waymark.path", PICK(&s, "/api", "/a b", "/", NULL, NULL));
 	box_label(&b, "waymark.port", PICK(&s, "8080", "abc", NULL, NULL));
+	box_label(&b, "waymark.service", PICK(&s, "db", NULL, NULL, NULL));
 	return box_endpoint(&b);
 }
 
@@ -139,27 +142,30 @@ static struct registered_environment *
 random_environments(struct arena *a, unsigned *s, size_t *ret_n)
 {
 	struct registered_environment *e = ARENA_ARRAY(a, struct registered_environment, 2);
-	struct registered_slot *slots = ARENA_ARRAY(a, struct registered_slot, 2);
+	struct registered_slot *slots = ARENA_ARRAY(a, struct registered_slot, 3);
 
-	slots[0] = (struct registered_slot){.name = "blue",
-		.state = next_random(s) % 3 ? SLOT_ACTIVE : SLOT_GRACE,
-		.port = 4001,
-		.since_ms = next_random(s) % 2,
-		.until_ms = random_end(s),
-		.weight = 50};
-	slots[1] = (struct registered_slot){.name = "green",
-		.state = (enum slot_state[]){SLOT_EMPTY, SLOT_RESERVED, SLOT_DEPLOYED,
-			SLOT_GRACE}[next_random(s) % 4],
-		.until_ms = random_end(s),
-		.weight = next_random(s) % 2 ? 0 : 50};
-	e[0] = (struct registered_environment){
-		.name = PICK(s, "preview", "staging"), .expires_ms = next_random(s) % 2 ? 0 : 1};
+	static const char *const names[] = {"blue", "green", "red"};
+	for (size_t i = 0; i < 3; i++)
+		slots[i] = (struct registered_slot){.name = names[i],
+			.state = (enum slot_state[]){SLOT_EMPTY, SLOT_RESERVED, SLOT_DEPLOYED,
+				SLOT_GRACE, SLOT_GRACE, SLOT_GRACE}[next_random(s) % 6],
+			.port = (uint16_t)(4001 + i),
+			.since_ms = next_random(s) % 3,
+			.until_ms = random_end(s),
+			.weight = (uint16_t)(next_random(s) % 3 * 25)};
+	e[0] = (struct registered_environment){.name = PICK(s, "preview", "staging"),
+		.expires_ms = (uint64_t[]){0, 1, 300000, 500000}[next_random(s) % 4]};
 	e[1] = (struct registered_environment){.name = "production",
 		.port = next_random(s) % 2 ? 0 : 8081,
 		.active = PICK(s, "blue", "green", NULL),
 		.weighted = next_random(s) % 3 == 0,
-		.nslots = next_random(s) % 3,
+		.nslots = next_random(s) % 4,
 		.slot = slots};
+	for (size_t i = 0; e[1].active && i < e[1].nslots; i++)
+		if (strcmp(slots[i].name, e[1].active) == 0) {
+			slots[i].state = SLOT_ACTIVE;
+			slots[i].until_ms = 0;
+		}
 	*ret_n = 1 + next_random(s) % 2;
 	return e;
 }
@@ -335,6 +341,16 @@ swing(struct planner *p, struct truth *t, unsigned box, uint64_t *now)
 	}
 }
 
+/* By hand, by the network, by a battery that is empty. */
+static void
+clock_jump(const struct event *ev, uint64_t *now)
+{
+	if (ev->seed % 3 == 0)
+		*now -= 2000 + ev->seed % 200000;
+	else if (ev->seed % 3 == 1)
+		*now += ev->seed % 400000;
+}
+
 static void
 happen(struct planner *p, struct truth *t, const struct event *ev,
 	struct settings *const settings[KINDS_OF_SETTINGS], uint64_t *now)
@@ -378,6 +394,9 @@ happen(struct planner *p, struct truth *t, const struct event *ev,
 	case STATIC:
 		registry_happens(p, t, ev);
 		break;
+	case CLOCK:
+		clock_jump(ev, now);
+		break;
 	case STEP:
 	case EVENT_KINDS:
 		break;
@@ -412,6 +431,19 @@ rebuild(struct ledger *l, const struct truth *t, const struct registrar *registr
 		registrar_each_said(registrar, retell_project, retell_static, p);
 	probe_all(p, t, 1);
 	return p;
+}
+
+/* With what was written down. */
+static struct planner *
+restart(struct planner *p, struct ledger **l, const struct truth *t, const struct event *ev)
+{
+	struct ledger *copy = ledger_copy(*l);
+	struct planner *q = rebuild(copy, t, planner_registrar(p), ev->seed);
+
+	planner_destroy(p);
+	ledger_destroy(*l);
+	*l = copy;
+	return q;
 }
 
 static bool
@@ -538,6 +570,68 @@ servers_are_right(struct planner *p, const struct route *r, bool loud)
 	return false;
 }
 
+/* Without weights all that are routed are of one slot. */
+static bool
+slots_are_apart(const struct route *r, bool loud)
+{
+	size_t i = 1;
+
+	while (i < r->nrouted &&
+		(r->nshares || strcmp(r->servers[i].slot, r->servers[0].slot) == 0))
+		i++;
+	if (i >= r->nrouted)
+		return true;
+	if (loud)
+		printf("%s leads to %s and to %s\n", r->host, r->servers[0].slot,
+			r->servers[i].slot);
+	return false;
+}
+
+static bool
+leads_to(const struct project_plan *p, const struct plan_slot *s)
+{
+	for (size_t i = 0; i < p->nroutes; i++) {
+		const struct route *r = &p->routes[i];
+		if (r->kind == ROUTE_SLOT || *r->branch || strcmp(r->environment, s->environment))
+			continue;
+		for (size_t k = 0; k < r->nrouted; k++)
+			if (strcmp(r->servers[k].slot, s->slot) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* What is over, or serves, is seen to be. */
+static bool
+slots_are_right(const struct project_plan *p, uint64_t now, bool loud)
+{
+	for (size_t i = 0; i < p->nslots; i++) {
+		const struct plan_slot *s = &p->slots[i];
+		if (s->traffic == leads_to(p, s) && !(s->ended && s->traffic) &&
+			(!s->ended || (s->until_ms && s->until_ms <= now)) &&
+			(!s->fallback || (s->traffic && !s->active)))
+			continue;
+		if (loud)
+			printf("slot %s of %s is not what it seems\n", s->slot, p->project);
+		return false;
+	}
+	return true;
+}
+
+/* A second step changes nothing, and none is wanted before its time. */
+static bool
+is_at_rest(struct planner *p, uint64_t now, bool loud)
+{
+	uint64_t revision = planner_snapshot(p)->revision, due = planner_due_ms(p);
+
+	if (!planner_is_dirty(p, now) && planner_step(p, now)->revision == revision && due > now)
+		return true;
+	if (loud)
+		printf("at %llu it is due at %llu, revision %llu\n", (unsigned long long)now,
+			(unsigned long long)due, (unsigned long long)revision);
+	return false;
+}
+
 static bool
 routes_are_right(struct planner *p, const struct ledger *l, const struct truth *t, bool loud)
 {
@@ -548,10 +642,22 @@ routes_are_right(struct planner *p, const struct ledger *l, const struct truth *
 			for (size_t k = 0; k < s->chunks[c]->plan[i]->nroutes; k++) {
 				const struct route *r = &s->chunks[c]->plan[i]->routes[k];
 				if (!owner_is_right(p, l, t, r, loud) ||
-					!servers_are_right(p, r, loud))
+					!servers_are_right(p, r, loud) || !slots_are_apart(r, loud))
 					return false;
 			}
 	return true;
+}
+
+static bool
+plans_are_right(struct planner *p, uint64_t now, bool loud)
+{
+	const struct snapshot *s = planner_snapshot(p);
+
+	for (size_t c = 0; c < s->nchunks; c++)
+		for (size_t i = 0; i < s->chunks[c]->n; i++)
+			if (!slots_are_right(s->chunks[c]->plan[i], now, loud))
+				return false;
+	return is_at_rest(p, now, loud);
 }
 
 /* Who has a host by an entry keeps it as long as the entry names it. */
@@ -625,11 +731,14 @@ sequence_holds(const struct event *events, size_t n,
 
 	for (size_t i = 0; i < n && holds; i++) {
 		happen(p, &t, &events[i], settings, &now);
+		if (events[i].kind == CLOCK && events[i].box % 2)
+			p = restart(p, &l, &t, &events[i]);
 		probe_all(p, &t, now);
 		if (events[i].seed % (events[i].kind == PUT ? 3 : 5) == 1)
 			continue; /* several changes in one look */
 		planner_step(p, now);
 		holds = owners_stay(&owners, l, loud) && routes_are_right(p, l, &t, loud) &&
+			plans_are_right(p, now, loud) &&
 			same_as_rebuilt(p, l, &t, now, events[i].seed, loud);
 		owners_note(&owners, l, planner_snapshot(p));
 	}
@@ -695,7 +804,7 @@ static int
 fail(struct event *events, size_t n, struct settings *const s[KINDS_OF_SETTINGS], unsigned sequence)
 {
 	static const char *const text[] = {"put", "remove", "ready", "leave", "step", "later",
-		"reload", "register", "unregister", "static", "swing"};
+		"reload", "register", "unregister", "static", "swing", "clock"};
 
 	n = shrink(events, n, s);
 	printf("sequence %u fails; shrunk to %zu events:\n", sequence, n);
@@ -736,7 +845,7 @@ random_settings(unsigned i, unsigned turn)
 		s->nconventions = 3;
 		s->conventions = conventions;
 	}
-	s->auto_rollback = i % 5 < 2 ? ROLLBACK_ROUTE : ROLLBACK_NONE;
+	s->auto_rollback = (i + turn) % 5 < 3 ? ROLLBACK_ROUTE : ROLLBACK_NONE;
 	if (turn == 1 && i % 3 == 0)
 		s->base_domain = "test";
 	if (i % 2 == 0 || turn == 3)

@@ -135,6 +135,149 @@ where_the_fallback_dies_too_the_active_one_serves(void **state)
 	has(s, 3000, SERVES("blue"));
 }
 
+/* The promotion that it stood in for is over, be the slot that was promoted ready or not: nobody is
+ * to write the fallback down now. */
+static void
+a_promote_ends_a_fallback_that_goes_on_serving(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_RECORD;
+	in_grace(s);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	assert_true(slot_at(s, 2000, "green")->fallback);
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE, .since_ms = 2500),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY));
+	has(s, 3000, SERVES("green"));
+	has(s, 3000, "! slot-waiting");
+	has_not(s, 3000, "slot-fallback");
+	assert_false(slot_at(s, 3000, "green")->fallback);
+	/* Not even where the registry takes it back. */
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE, .since_ms = 500),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY));
+	blue(s, HEALTH_HEALTHY);
+	has(s, 4000, SERVES("blue"));
+}
+
+static void
+without_an_active_slot_none_stands_in(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_RECORD;
+	in_grace(s);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	slots(s, NULL, SLOT(.state = SLOT_DEPLOYED), SLOT(.state = SLOT_GRACE, .until_ms = DAY));
+	has(s, 3000, SERVES("green"));
+	assert_false(slot_at(s, 3000, "green")->fallback);
+}
+
+static void
+three_slots(struct stage *s, struct registered_slot b, struct registered_slot g,
+	struct registered_slot r, bool weighted)
+{
+	b.name = "blue";
+	g.name = "green";
+	r.name = "red";
+	ENTRY(s, .name = "shop",
+		.environment = {.name = "production",
+			.slots = true,
+			.active = "blue",
+			.weighted = weighted},
+		.slots = {b, g, r});
+}
+
+static void
+a_fallback_falls_back(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	in_grace(s);
+	three_slots(s, SLOT(.state = SLOT_ACTIVE, .since_ms = 500),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY), false);
+	box_of(s, "red", "172.17.0.4", HEALTH_HEALTHY);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	green(s, HEALTH_UNHEALTHY);
+	has(s, 3000, SERVES("red"));
+	green(s, HEALTH_HEALTHY);
+	has(s, 4000, SERVES("red"));
+}
+
+/* The other slot has its share all the same, and the active one gets its own back. */
+static void
+shares_do_not_fall_back(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_RECORD;
+	three_slots(s, SLOT(.state = SLOT_ACTIVE, .since_ms = 500, .weight = 50),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY, .weight = 50), SLOT(.state = SLOT_EMPTY),
+		true);
+	blue(s, HEALTH_HEALTHY);
+	green(s, HEALTH_HEALTHY);
+	assert_int_equal(route_at(s, 1000, "shop.test")->nshares, 2);
+	blue(s, HEALTH_UNHEALTHY);
+	assert_int_equal(route_at(s, 2000, "shop.test")->nrouted, 1);
+	has_not(s, 2000, "slot-fallback");
+	assert_false(slot_at(s, 2000, "green")->fallback);
+	blue(s, HEALTH_HEALTHY);
+	assert_int_equal(route_at(s, 3000, "shop.test")->nshares, 2);
+	has_not(s, 3000, "slot-fallback");
+}
+
+/* It would say that green serves, and green has no share. */
+static void
+shares_end_a_fallback(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	three_slots(s, SLOT(.state = SLOT_ACTIVE, .since_ms = 500, .weight = 50),
+		SLOT(.state = SLOT_GRACE, .until_ms = DAY), SLOT(.state = SLOT_EMPTY), true);
+	blue(s, HEALTH_HEALTHY);
+	green(s, HEALTH_HEALTHY);
+	look(s, 1000);
+	blue(s, HEALTH_UNHEALTHY);
+	has(s, 2000, SERVES("green"));
+	blue(s, HEALTH_HEALTHY);
+	has(s, 3000, SERVES("blue"));
+	has_not(s, 3000, "slot-fallback");
+}
+
+static void
+box_of_service(struct stage *s, const char *slot, const char *ip, enum endpoint_health health)
+{
+	const struct box b = {.id = ip,
+		.name = ip,
+		.ip = ip,
+		.health = health,
+		.labels = {
+			"waymark.project", "shop", "waymark.service", "api", "waymark.slot", slot}};
+	box_put(s->planner, &b);
+}
+
+/* Blue serves a service for which green was never ready, so its grace period is not over; what it
+ * does for one group it can do for the other. */
+static void
+what_serves_one_group_is_a_way_back_for_another(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE, .since_ms = 500), SLOT(.state = SLOT_EMPTY));
+	blue(s, HEALTH_HEALTHY);
+	box_of_service(s, "blue", "172.17.0.4", HEALTH_HEALTHY);
+	look(s, 1000);
+	slots(s, "green", SLOT(.state = SLOT_GRACE, .until_ms = 5000),
+		SLOT(.state = SLOT_ACTIVE, .since_ms = 2000));
+	green(s, HEALTH_HEALTHY);
+	box_of_service(s, "green", "172.17.0.5", HEALTH_STARTING);
+	has(s, 2000, SERVES("green"));
+	has(s, 2000, "service 'api': -: the registry says that slot green is active");
+	assert_false(slot_at(s, 6000, "blue")->ended);
+	green(s, HEALTH_UNHEALTHY);
+	has(s, 7000, SERVES("blue"));
+}
+
 static void
 what_was_never_ready_has_lost_nothing(void **state)
 {
@@ -230,6 +373,24 @@ a_grace_clock_stands_still_while_the_slot_serves(void **state)
 	has(s, 2 * DAY + 1 + DAY / 2, "slot-due");
 }
 
+/* A machine without a clock of its own boots at the beginning of time. */
+static void
+a_grace_clock_stands_no_longer_than_the_grace_period(void **state)
+{
+	struct stage *s = *state;
+	const uint64_t then = 20000 * DAY;
+	slots(s, "blue", SLOT(.state = SLOT_ACTIVE), SLOT(.state = SLOT_EMPTY));
+	blue(s, HEALTH_HEALTHY);
+	look(s, 1000);
+	green(s, HEALTH_STARTING);
+	slots(s, "green", SLOT(.state = SLOT_GRACE, .since_ms = then, .until_ms = then + DAY),
+		SLOT(.state = SLOT_ACTIVE));
+	has(s, 2000, "slot-waiting");
+	green(s, HEALTH_HEALTHY);
+	has(s, then + 1000, SERVES("green"));
+	assert_true(slot_at(s, then + 1000, "blue")->until_ms == then + DAY + 1000);
+}
+
 static void
 a_reservation_ends_by_the_clock(void **state)
 {
@@ -306,6 +467,34 @@ a_preview_expires(void **state)
 	has(s, 100000 + DAY, "! preview-expired: host shop-preview-x.test");
 }
 
+/* The branch is one preview, whichever of its services was deployed last. */
+static void
+a_preview_lives_as_long_as_its_newest_service(void **state)
+{
+	struct stage *s = *state;
+	const struct box web = {.id = "aa",
+		.created = 100,
+		.labels = {"waymark.project", "shop", "waymark.branch", "x"}};
+	const struct box api = {.id = "bb",
+		.ip = "172.17.0.3",
+		.created = 50000,
+		.labels = {"waymark.project", "shop", "waymark.branch", "x", "waymark.service",
+			"api"}};
+	const struct box other = {.id = "cc",
+		.ip = "172.17.0.4",
+		.created = 100,
+		.labels = {"waymark.project", "shop", "waymark.branch", "y"}};
+
+	ENTRY(s, .name = "shop", .environment = {.name = "preview", .expires_ms = DAY});
+	box_put(s->planner, &web);
+	box_put(s->planner, &api);
+	box_put(s->planner, &other);
+	assert_int_equal(route_at(s, 100000 + DAY, "shop-preview-x.test")->answer, ANSWER_SERVED);
+	assert_int_equal(route_at(s, 100000 + DAY, "shop-preview-y.test")->answer, ANSWER_GONE);
+	assert_true(planner_due_ms(s->planner) == 50000000 + DAY);
+	assert_int_equal(route_at(s, 50000000 + DAY, "shop-preview-x.test")->answer, ANSWER_GONE);
+}
+
 int
 main(void)
 {
@@ -315,6 +504,13 @@ main(void)
 		STORY(it_falls_back_and_stays_until_a_promote),
 		STORY(a_recorded_fallback_is_none),
 		STORY(where_the_fallback_dies_too_the_active_one_serves),
+		STORY(a_promote_ends_a_fallback_that_goes_on_serving),
+		STORY(without_an_active_slot_none_stands_in),
+		STORY(a_fallback_falls_back),
+		STORY(shares_do_not_fall_back),
+		STORY(shares_end_a_fallback),
+		STORY(what_serves_one_group_is_a_way_back_for_another),
+		STORY(a_grace_clock_stands_no_longer_than_the_grace_period),
 		STORY(what_was_never_ready_has_lost_nothing),
 		STORY(only_a_slot_in_grace_is_fallen_back_to),
 		STORY(a_fallback_outlives_a_restart),
@@ -324,6 +520,7 @@ main(void)
 		STORY(a_container_of_an_empty_slot_is_told),
 		STORY(slots_share_by_weight),
 		STORY(a_preview_expires),
+		STORY(a_preview_lives_as_long_as_its_newest_service),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
