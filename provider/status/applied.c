@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "provider/status/api_render.h"
+#include "reconciler/base/text.h"
 
 #define ID_PREFIX_LEAST 12
 
@@ -87,7 +88,7 @@ static bool
 is_elsewhere(const struct finding *f, const struct route *r)
 {
 	const struct applied_query *q = f->query;
-	if (r->kind == ROUTE_SLOT || !strcmp(r->host, q->host) || !route_fits(q, r))
+	if (r->kind == ROUTE_SLOT || !text_compare(r->host, q->host) || !route_fits(q, r))
 		return false;
 	return q->container || (q->slot && f->route && !strcmp(r->project, f->route->project) &&
 				       !strcmp(r->environment, f->route->environment));
@@ -121,7 +122,10 @@ find(struct finding *f, const struct snapshot *s)
 	const struct applied_query *q = f->query;
 	const struct project_plan *p;
 
-	each_plan(f, s, q->host, look_at_host);
+	if (q->host)
+		each_plan(f, s, q->host, look_at_host);
+	if (q->project && (p = snapshot_find(s, q->project)) && p->served_revision > f->revision)
+		f->revision = p->served_revision;
 	if (q->container)
 		each_plan(f, s, q->container, look_elsewhere);
 	else if (q->slot && f->route && (p = snapshot_find(s, f->route->project)))
