@@ -50,6 +50,8 @@ struct snapshot *reconciler_snapshot(const struct reconciler *r);
 /* The route in it that a request for this host (canonical) and path takes; NULL: none. */
 const struct route *reconciler_route(
 	const struct reconciler *r, const char *host, const char *path);
+/* See planner_lost_revision. */
+uint64_t reconciler_lost_revision(const struct reconciler *r, const char *text);
 const struct settings *reconciler_settings(const struct reconciler *r);
 
 size_t reconciler_nsources(const struct reconciler *r);

@@ -1,4 +1,4 @@
-/* reconcile_route.c - which route a request takes. */
+/* reconcile_route.c - which route a request takes, and since when there is none. */
 #include "reconciler/model/planner.h"
 #include "reconciler/model/project_plan.h"
 #include "reconciler/reconcile_inside.h"
@@ -20,4 +20,10 @@ reconciler_route(const struct reconciler *r, const char *host, const char *path)
 			return route;
 	}
 	return NULL;
+}
+
+uint64_t
+reconciler_lost_revision(const struct reconciler *r, const char *text)
+{
+	return planner_lost_revision(r->planner, text);
 }

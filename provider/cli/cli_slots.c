@@ -164,10 +164,11 @@ missing_of(struct arena *a, json_t *applied)
 }
 
 enum cli_exit
-cli_applied_ask(struct arena *a, const struct cli_peer *peer, const char *host, const char *slot,
-	struct cli_applied *ret)
+cli_applied_ask(struct arena *a, const struct cli_peer *peer, const char *project, const char *host,
+	const char *slot, struct cli_applied *ret)
 {
-	const char *const query[] = {"host", host, "slot", slot, NULL};
+	const char *const query[] = {
+		host ? "host" : "project", host ? host : project, "slot", slot, NULL};
 	json_t *json;
 	enum cli_exit r = get(peer, path_of(a, "/api/v1/applied", query), &json);
 

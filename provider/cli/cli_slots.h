@@ -41,7 +41,8 @@ struct cli_applied {
 	const char *missing; /* the outputs that have not applied it: "traefik, caddy"; "" */
 };
 
-enum cli_exit cli_applied_ask(struct arena *a, const struct cli_peer *peer, const char *host,
-	const char *slot, struct cli_applied *ret);
+/* One that has no host of its own (NULL) is told by its project. */
+enum cli_exit cli_applied_ask(struct arena *a, const struct cli_peer *peer, const char *project,
+	const char *host, const char *slot, struct cli_applied *ret);
 
 #endif

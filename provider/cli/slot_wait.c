@@ -139,7 +139,7 @@ look_drained(struct slot_job *j, const struct cli_deadline *d, const char *slot,
 		return "the running Waymark has not seen that its time is over";
 	/* What it says now is not older than that. */
 	const struct cli_peer peer = quiet_peer(j, d);
-	if (cli_applied_ask(&j->arena, &peer, host, slot, &a) != CLI_DONE)
+	if (cli_applied_ask(&j->arena, &peer, j->project, host, slot, &a) != CLI_DONE)
 		return silent;
 	return why_not_drained(j, s, &a);
 }
@@ -152,8 +152,7 @@ slot_wait_drained(struct slot_job *j, const char *slot, const char **ret_why)
 	const char *host = slot_job_host(j, slot), *why;
 	bool traffic = false;
 
-	while ((why = look_drained(j, &d, slot, host ? host : "", &traffic)) &&
-		cli_deadline_left_ms(&d) > 0)
+	while ((why = look_drained(j, &d, slot, host, &traffic)) && cli_deadline_left_ms(&d) > 0)
 		pause_for(&d, why);
 	cli_progress_clear();
 	if (why)

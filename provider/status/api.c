@@ -184,6 +184,7 @@ reply_applied(const struct reconciler *r, struct server_request *rq, const char 
 	applied_render(&b, r,
 		&(struct applied_query){
 			.host = host,
+			.project = server_query(rq, "project"),
 			.slot = slot && *slot ? slot : NULL,
 			.container = container && *container ? container : NULL,
 		});
@@ -194,14 +195,14 @@ static enum MHD_Result
 get_applied(void *arg, struct server_request *rq)
 {
 	const struct reconciler *r = reconciler_of(arg);
-	const char *text = server_query(rq, "host"), *host;
+	const char *text = server_query(rq, "host"), *host = NULL;
 	struct arena a = {0};
 	struct err e;
 	enum MHD_Result result;
 
-	if (!text)
+	if (!text && !server_query(rq, "project"))
 		return server_reply_error(rq, MHD_HTTP_BAD_REQUEST, "host: say which, ?host=NAME");
-	if (host_parse(&a, text, &host, &e) < 0) {
+	if (text && host_parse(&a, text, &host, &e) < 0) {
 		err_wrap(&e, "host");
 		result = server_reply_error(rq, MHD_HTTP_BAD_REQUEST, e.text);
 	} else {

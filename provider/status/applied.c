@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "provider/status/api_render.h"
+#include "reconciler/base/text.h"
 
 #define ID_PREFIX_LEAST 12
 
@@ -52,17 +53,6 @@ route_fits(const struct applied_query *q, const struct route *r)
 	return false;
 }
 
-/* Any server of it, whether it gets requests or not. */
-static bool
-plan_has_container(const struct project_plan *p, const char *container)
-{
-	for (size_t i = 0; container && i < p->nroutes; i++)
-		for (size_t k = 0; k < p->routes[i].nservers; k++)
-			if (container_is(&p->routes[i].servers[k], container))
-				return true;
-	return false;
-}
-
 static void
 add_server(struct buf *b, const struct route *r, size_t i)
 {
@@ -85,15 +75,12 @@ note_host(struct finding *f, const struct route *r, uint64_t revision)
 		add_server(f->serves, r, i);
 }
 
-/* First pass: the host itself, and plans that know the container. */
 static void
 look_at_host(struct finding *f, const struct project_plan *p)
 {
 	for (size_t i = 0; i < p->nroutes; i++)
 		if (!strcmp(p->routes[i].host, f->query->host))
-			note_host(f, &p->routes[i], p->revision);
-	if (p->revision > f->revision && plan_has_container(p, f->query->container))
-		f->revision = p->revision;
+			note_host(f, &p->routes[i], p->served_revision);
 }
 
 /* Slots have the same names everywhere: without a container, only the host's own environment's. */
@@ -101,7 +88,7 @@ static bool
 is_elsewhere(const struct finding *f, const struct route *r)
 {
 	const struct applied_query *q = f->query;
-	if (r->kind == ROUTE_SLOT || !strcmp(r->host, q->host) || !route_fits(q, r))
+	if (r->kind == ROUTE_SLOT || !text_compare(r->host, q->host) || !route_fits(q, r))
 		return false;
 	return q->container || (q->slot && f->route && !strcmp(r->project, f->route->project) &&
 				       !strcmp(r->environment, f->route->environment));
@@ -118,13 +105,44 @@ look_elsewhere(struct finding *f, const struct project_plan *p)
 	}
 }
 
+/* Each plan that may name that host or container, and some others. */
 static void
-each_plan(struct finding *f, const struct snapshot *s,
+each_plan(struct finding *f, const struct snapshot *s, const char *name,
 	void (*look)(struct finding *f, const struct project_plan *p))
 {
 	for (size_t i = 0; i < s->nchunks; i++)
-		for (size_t k = 0; k < s->chunks[i]->n; k++)
+		for (size_t k = 0;
+			k < s->chunks[i]->n && snapshot_chunk_may_name(s->chunks[i], name); k++)
 			look(f, s->chunks[i]->plan[k]);
+}
+
+static void
+find(struct finding *f, const struct snapshot *s)
+{
+	const struct applied_query *q = f->query;
+	const struct project_plan *p;
+
+	if (q->host)
+		each_plan(f, s, q->host, look_at_host);
+	if (q->project && (p = snapshot_find(s, q->project)) && p->served_revision > f->revision)
+		f->revision = p->served_revision;
+	if (q->container)
+		each_plan(f, s, q->container, look_elsewhere);
+	else if (q->slot && f->route && (p = snapshot_find(s, f->route->project)))
+		look_elsewhere(f, p);
+}
+
+/* What stands in no plan any more has to be gone everywhere, too. */
+static void
+note_losses(struct finding *f, const struct reconciler *r)
+{
+	const char *const names[] = {f->query->host, f->query->container};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		uint64_t lost = names[i] ? reconciler_lost_revision(r, names[i]) : 0;
+		if (lost > f->revision)
+			f->revision = lost;
+	}
 }
 
 static void
@@ -160,15 +178,11 @@ render_outputs(struct buf *b, const struct reconciler *r, uint64_t revision)
 void
 applied_render(struct buf *b, const struct reconciler *r, const struct applied_query *q)
 {
-	const struct snapshot *s = reconciler_snapshot(r);
 	struct buf serves = {0}, elsewhere = {0};
 	struct finding f = {.query = q, .serves = &serves, .elsewhere = &elsewhere};
 
-	each_plan(&f, s, look_at_host);
-	if (q->slot || q->container)
-		each_plan(&f, s, look_elsewhere);
-	if (!f.route)
-		f.revision = s->revision;
+	find(&f, reconciler_snapshot(r));
+	note_losses(&f, r);
 	buf_adds(b, "{");
 	api_member_text(b, "host", q->host);
 	api_member_bool(b, "known", f.route != NULL);

@@ -9,8 +9,9 @@
 
 #include <stdint.h>
 
-/* So many documents back. */
-#define REVISIONS 256
+/* So many documents back: where many a second are made, too, it is known of one that it has been
+ * in force for as long as requests in flight may take. */
+#define REVISIONS 4096
 
 struct revisions {
 	uint64_t newest; /* its serial; 0: there was none */

@@ -156,6 +156,15 @@ fragment_equal(const struct fragment *a, const struct fragment *b)
 	return true;
 }
 
+static bool
+fragments_equal(const struct project_plan *a, const struct project_plan *b)
+{
+	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
+		if (!fragment_equal(&a->fragment[o], &b->fragment[o]))
+			return false;
+	return true;
+}
+
 uint64_t
 fragment_digest(const struct fragment *f)
 {
@@ -190,8 +199,32 @@ project_plan_equal(const struct project_plan *a, const struct project_plan *b)
 	for (size_t i = 0; i < a->nproblems; i++)
 		if (problem_compare(&a->problems[i], &b->problems[i]) != 0)
 			return false;
-	for (size_t o = 0; o < PLAN_OUTPUTS; o++)
-		if (!fragment_equal(&a->fragment[o], &b->fragment[o]))
+	return fragments_equal(a, b);
+}
+
+static bool
+route_serves_equal(const struct route *a, const struct route *b)
+{
+	if (a->nrouted != b->nrouted || strcmp(a->host, b->host) || strcmp(a->path, b->path))
+		return false;
+	for (size_t i = 0; i < a->nrouted; i++) {
+		const struct server *x = &a->servers[i], *y = &b->servers[i];
+		if (text_compare(x->url, y->url) || text_compare(x->container, y->container) ||
+			text_compare(x->container_id, y->container_id) ||
+			text_compare(x->slot, y->slot))
 			return false;
+	}
 	return true;
+}
+
+/* How a route serves stands in what the outputs made of it. */
+bool
+project_plan_serves_equal(const struct project_plan *a, const struct project_plan *b)
+{
+	if (a->nroutes != b->nroutes)
+		return false;
+	for (size_t i = 0; i < a->nroutes; i++)
+		if (!route_serves_equal(&a->routes[i], &b->routes[i]))
+			return false;
+	return fragments_equal(a, b);
 }

@@ -119,6 +119,7 @@ struct project_plan {
 	struct arena arena;
 	const char *project;
 	uint64_t revision; /* the snapshot in which it last changed */
+	uint64_t served_revision; /* … and in which what anybody gets of it did */
 	size_t nroutes; /* sorted by host, then path, longest first */
 	const struct route *routes;
 	size_t nslots; /* sorted by environment, then slot; previews' branches have none */
@@ -146,5 +147,7 @@ const struct route *project_plan_route(
 
 /* Do both say the same?  (Their revisions do not count.) */
 bool project_plan_equal(const struct project_plan *a, const struct project_plan *b);
+/* Do visitors get the same of both?  Who does not serve, slots and problems do not count. */
+bool project_plan_serves_equal(const struct project_plan *a, const struct project_plan *b);
 
 #endif

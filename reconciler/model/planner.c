@@ -388,6 +388,20 @@ project_is_there(const struct planner *p, const struct project *pr)
 	return pr->entitled || ledger_project(p->ledger, pr->name);
 }
 
+static void
+revise(struct planner *p, const struct project_plan *last, struct project_plan *next)
+{
+	uint64_t revision = p->snapshot->revision + 1;
+	bool same = last && next && project_plan_serves_equal(next, last);
+
+	if (next) {
+		next->revision = revision;
+		next->served_revision = same ? last->served_revision : revision;
+	}
+	if (!same)
+		losses_note(&p->losses, last, next, revision);
+}
+
 /* Plans one project; true where its plan is another now. */
 static bool
 project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
@@ -410,10 +424,9 @@ project_replan(struct planner *p, struct project *pr, uint64_t now_ms)
 		project_plan_unref(next);
 		return false;
 	}
-	if (next) {
-		next->revision = p->snapshot->revision + 1;
+	if (next)
 		date_problems(next, pr->plan, now_ms);
-	}
+	revise(p, pr->plan, next);
 	project_plan_unref(pr->plan);
 	pr->plan = next;
 	return true;
@@ -500,6 +513,12 @@ struct snapshot *
 planner_snapshot(const struct planner *p)
 {
 	return p->snapshot;
+}
+
+uint64_t
+planner_lost_revision(const struct planner *p, const char *text)
+{
+	return losses_revision(&p->losses, text);
 }
 
 size_t

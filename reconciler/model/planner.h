@@ -117,6 +117,10 @@ struct snapshot *planner_step(struct planner *p, uint64_t now_ms);
 /* The current snapshot, borrowed. */
 struct snapshot *planner_snapshot(const struct planner *p);
 
+/* In which snapshot a host ended, or a container (name or id) got requests for the last time, as
+ * losses_revision has it. */
+uint64_t planner_lost_revision(const struct planner *p, const char *text);
+
 /* Projects planned in the last step, for the log. */
 size_t planner_last_planned(const struct planner *p);
 

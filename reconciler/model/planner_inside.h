@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "reconciler/model/entitlement.h"
+#include "reconciler/model/losses.h"
 #include "reconciler/model/member.h"
 #include "reconciler/model/planner.h"
 #include "reconciler/model/registrar.h"
@@ -73,6 +74,7 @@ struct planner {
 	struct ledger *ledger;
 	const struct renderer *renderers[PLAN_OUTPUTS];
 	struct snapshot *snapshot;
+	struct losses losses;
 	struct member *members; /* by engine and id */
 	struct project *projects;
 	struct project *dirty;

@@ -29,7 +29,19 @@ snapshot_chunk_unref(struct snapshot_chunk *c)
 		if (c->extra_free[o])
 			c->extra_free[o](c->extra[o]);
 	}
+	free(c->names);
 	free(c);
+}
+
+bool
+snapshot_chunk_may_name(struct snapshot_chunk *c, const char *text)
+{
+	if (!c->names) {
+		c->names = xcalloc(1, sizeof(*c->names));
+		for (size_t i = 0; i < c->n; i++)
+			nameset_add_plan(c->names, c->plan[i]);
+	}
+	return nameset_may_have(c->names, text);
 }
 
 static size_t

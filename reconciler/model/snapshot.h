@@ -8,9 +8,11 @@
 #ifndef RECONCILER_MODEL_SNAPSHOT_H
 #define RECONCILER_MODEL_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reconciler/model/nameset.h"
 #include "reconciler/model/plan.h"
 
 #define SNAPSHOT_CHUNK_MAX 64
@@ -32,6 +34,7 @@ struct snapshot_chunk {
 	 * together come to the same. */
 	uint64_t digest[PLAN_OUTPUTS];
 	unsigned uses[PLAN_OUTPUTS]; /* the bits of all its fragments */
+	struct nameset *names; /* NULL: nobody looked for any yet */
 	/* For an output to hang something on; freed with the chunk. */
 	void *extra[PLAN_OUTPUTS];
 	void (*extra_free[PLAN_OUTPUTS])(void *extra);
@@ -65,6 +68,10 @@ struct snapshot *snapshot_next(
 
 /* NULL where there is none. */
 const struct project_plan *snapshot_find(const struct snapshot *s, const char *project);
+
+/* May a plan of it have the host, or a container that gets requests, that is meant by that text?
+ * So that who looks for one passes over nearly all the others. */
+bool snapshot_chunk_may_name(struct snapshot_chunk *c, const char *text);
 
 struct snapshot_chunk *snapshot_chunk_ref(struct snapshot_chunk *c);
 void snapshot_chunk_unref(struct snapshot_chunk *c);

@@ -91,5 +91,5 @@ class Pretender:
         ago = None if None in self.applied.values() else min(self.applied.values())
         if ago is not None and ago >= self.drain_ms and not self.routed and not self.drained_at:
             self.drained_at = time.monotonic()
-        return {"host": query["host"], "routed": self.routed, "serves": [], "revision": 7, "applied": self.applied,
+        return {"host": query.get("host"), "routed": self.routed, "serves": [], "revision": 7, "applied": self.applied,
                 "applied_ago_ms": ago, "drain_ms": self.drain_ms, "elsewhere": []}

@@ -179,6 +179,16 @@ def test_a_cleanup_in_two_steps(shop, green):
     assert query == {"host": "shop-production-green.test", "slot": "green"}
 
 
+def test_a_slot_without_a_host_of_its_own_is_told_by_its_project(shop):
+    graced(shop)
+    with open(shop.config, "w") as f:
+        json.dump({"base_domain": "test", "registry": {"directory": shop.files.path},
+                   "urls": {"slot": "{project}-" + "x" * 48 + "-{environment}-{slot}.{base}"}}, f)
+    assert shop.done("cleanup", "--timeout", "5s")["remove"] == "shop-production-green"
+    asked = [query for _, path, query in shop.peer.asked if path == "/api/v1/applied"]
+    assert asked[0] == {"project": "shop", "slot": "green"}
+
+
 def test_where_nothing_runs_nothing_is_drained(shop):
     graced(shop)
     shop.peer.drain_ms = 10**9

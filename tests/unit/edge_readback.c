@@ -67,24 +67,40 @@ test_applied_since(void **state)
 static void
 test_forgotten_revisions(void **state)
 {
+	static struct revisions rs;
+	const uint64_t n = 2 * REVISIONS;
 	(void)state;
-	struct revisions rs = {0};
-	for (uint64_t i = 1; i <= 1000; i++) {
+
+	for (uint64_t i = 1; i <= n; i++) {
 		revisions_add(&rs, 10 * i, i, i);
 		revisions_arrive(&rs, i, i);
 	}
 	/* Older than what is remembered: as long as the oldest one. */
-	assert_int_equal(revisions_applied_ago(&rs, 1, 1000), REVISIONS - 1);
-	assert_int_equal(revisions_applied_ago(&rs, 9999, 1000), 0);
-	assert_int_equal(revisions_find(&rs, 999), 999);
+	assert_int_equal(revisions_applied_ago(&rs, 1, n), REVISIONS - 1);
+	assert_int_equal(revisions_applied_ago(&rs, 10 * n - 1, n), 0);
+	assert_int_equal(revisions_find(&rs, n - 1), n - 1);
 	assert_int_equal(revisions_find(&rs, 1), 0);
 
 	/* One that stays behind for longer than that has nothing. */
-	for (uint64_t i = 1001; i <= 1400; i++)
+	for (uint64_t i = n + 1; i <= n + REVISIONS + 100; i++)
 		revisions_add(&rs, 10 * i, i, i);
-	assert_true(revisions_applied_ago(&rs, 1, 2000) == UINT64_MAX);
-	revisions_arrive(&rs, 1400, 2000);
-	assert_int_equal(revisions_applied_ago(&rs, 1, 2007), 7);
+	assert_true(revisions_applied_ago(&rs, 1, 2 * n) == UINT64_MAX);
+	revisions_arrive(&rs, n + REVISIONS + 100, 2 * n);
+	assert_int_equal(revisions_applied_ago(&rs, 1, 2 * n + 7), 7);
+}
+
+/* Twenty documents a second are no reason to take what is in force for younger than a minute. */
+static void
+test_many_documents(void **state)
+{
+	static struct revisions rs;
+	(void)state;
+
+	for (uint64_t i = 1; i <= UINT64_C(20) * 120; i++) {
+		revisions_add(&rs, i, i, i);
+		revisions_arrive(&rs, i, 50 * i);
+	}
+	assert_int_equal(revisions_applied_ago(&rs, 1, 120000), 119950);
 }
 
 static void
@@ -429,6 +445,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_applied_since),
 		cmocka_unit_test(test_forgotten_revisions),
+		cmocka_unit_test(test_many_documents),
 		cmocka_unit_test(test_marks),
 		TEST(test_in_force),
 		TEST(test_not_at_the_start),
