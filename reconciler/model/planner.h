@@ -106,8 +106,8 @@ bool planner_probe_target(
 
 /* Is there anything to plan at that time? */
 bool planner_is_dirty(const struct planner *p, uint64_t now_ms);
-/* When a held claim ends next, a project that left its registry, or a damping; UINT64_MAX:
- * never. */
+/* When a held claim ends next, a project that left its registry, a damping, a grace period or a
+ * preview; UINT64_MAX: never. */
 uint64_t planner_due_ms(const struct planner *p);
 
 /* Plans what is dirty.  Returns the current snapshot, which is a new one (a higher revision) where

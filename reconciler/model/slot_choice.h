@@ -29,7 +29,8 @@ uint64_t slot_until_ms(const struct project_view *v, const struct registered_env
  * The registry names one: that one, as soon as it is ready, or where none was chosen before and
  * nothing without a slot is ready.  It had one ready and has none, and a slot in its grace period
  * has: that one, where settings->auto_rollback says so, until the registry names another or the
- * same anew, or until only the named one can serve.
+ * same anew, until only the named one can serve, or until requests are shared by weight.  Where it
+ * dies, too, the next one in its grace period.
  *
  * The registry names none: the first slot seen ready, until it has no ready container and another
  * slot has.
