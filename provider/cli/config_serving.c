@@ -1,8 +1,10 @@
 /* probe, slots, preview and pages: who is served, and what else is said. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "provider/cli/config_decode.h"
+#include "provider/status/listen.h"
 
 static uint32_t
 number(const struct yaml_node *section, const char *key, uint32_t otherwise)
@@ -61,27 +63,29 @@ decode_users(struct config_reader *r, const struct yaml_node *preview, struct se
 {
 	const struct yaml_node *at = yaml_get(preview, "basic_auth_file");
 	const char *text = config_file_text(r, r->arena, preview, "basic_auth_file");
-	size_t n = 0, max = 1, line = 1;
+	size_t n = 0, max = 1, seen = 0;
 
 	for (const char *c = text; c && *c; c++)
 		max += *c == '\n';
 	const char **users = ARENA_ARRAY(&s->arena, const char *, max);
-	for (; text && *text; line++) {
+	while (text && *text) {
 		size_t length = strcspn(text, "\r\n");
 		const char *user = arena_strndup(&s->arena, text, length);
 		text += length;
 		text += strspn(text, "\r\n");
 		if (!*user || *user == '#')
 			continue;
+		seen++;
 		if (is_user(user))
 			users[n++] = user;
 		else
 			config_refuse(r, at,
-				arena_printf(r->arena, "line %zu is not a user with a bcrypt hash",
-					line),
+				arena_printf(r->arena,
+					"entry %zu of the file is not a user with a bcrypt hash",
+					seen),
 				"make the file with `htpasswd -B`");
 	}
-	if (text && !n)
+	if (text && !seen)
 		config_refuse(r, at, "no user is in it, so nobody could get in",
 			"make the file with `htpasswd -B`, or take the key away");
 	s->preview.nusers = n;
@@ -98,6 +102,40 @@ decode_preview(struct config_reader *r, const struct yaml_node *preview, struct 
 	decode_users(r, preview, s);
 }
 
+static bool
+is_any(const struct listen_address *a)
+{
+	if (a->sa.any.sa_family == AF_INET)
+		return a->sa.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&a->sa.v6.sin6_addr);
+}
+
+/* Would one of them be in the other's way?  Port 0 is one that is free. */
+static bool
+listens_clash(const char *one, const char *other)
+{
+	struct listen_address a, b;
+	struct err e;
+
+	if (listen_parse(one, &a, &e) < 0 || listen_parse(other, &b, &e) < 0 ||
+		a.sa.any.sa_family != b.sa.any.sa_family || a.sa.any.sa_family == AF_UNIX)
+		return false;
+	/* The port stands at the same place in both. */
+	if (!a.sa.v4.sin_port || a.sa.v4.sin_port != b.sa.v4.sin_port)
+		return false;
+	return is_any(&a) || is_any(&b) || memcmp(&a.sa, &b.sa, a.len) == 0;
+}
+
+static void
+check_pages_listen(struct config_reader *r, const struct yaml_node *pages, const struct config *c)
+{
+	for (size_t i = 0; i < c->nlisten; i++)
+		if (listens_clash(c->pages_listen, c->listen[i]))
+			config_refuse(r, yaml_get(pages, "listen"),
+				arena_printf(r->arena, "`listen` has %s already", c->listen[i]),
+				"give the pages a port of their own, such as 127.0.0.1:9181");
+}
+
 static void
 decode_pages(struct config_reader *r, const struct yaml_node *pages, struct config *c)
 {
@@ -106,6 +144,8 @@ decode_pages(struct config_reader *r, const struct yaml_node *pages, struct conf
 	c->pages_listen = config_text(&c->arena, pages, "listen");
 	c->pages_directory = config_file_path(r, &c->arena, pages, "directory");
 	c->settings->pages_url = config_text(&c->settings->arena, pages, "url");
+	if (c->pages_listen)
+		check_pages_listen(r, pages, c);
 	if (!c->pages_listen || c->settings->pages_url)
 		return;
 	if (strncmp(c->pages_listen, "unix:", 5) == 0)
