@@ -516,6 +516,7 @@ ledger_copy(const struct ledger *l)
 		r->suffixed = row->suffixed;
 		r->promotion = row->promotion ? xstrdup(row->promotion) : NULL;
 		r->fallback = row->fallback;
+		r->lost_ms = row->lost_ms;
 		r->grace = row->grace;
 	}
 	copy->next = l->next;

@@ -131,6 +131,8 @@ struct ledger_choice {
 	const char *promotion; /* what the registry said when a slot that it names was seen ready,
 				  as slot_promotion makes it; "": none was */
 	bool fallback; /* the slot stands in for the one that was promoted */
+	uint64_t lost_ms; /* since when it has no container that is ready, and nothing stands in; 0:
+			     it has one */
 };
 
 /* False where none was ever chosen. */

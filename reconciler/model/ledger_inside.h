@@ -24,6 +24,7 @@ struct row {
 	bool suffixed; /* ROW_BRANCH */
 	char *promotion; /* ROW_ACTIVE */
 	bool fallback; /* ROW_ACTIVE */
+	uint64_t lost_ms; /* ROW_ACTIVE */
 	struct ledger_grace grace; /* ROW_GRACE */
 };
 

@@ -58,6 +58,8 @@ print_value(const struct row *row, struct buf *b)
 	}
 	if (row->fallback)
 		buf_adds(b, ",\"fallback\":true");
+	if (row->lost_ms)
+		buf_addf(b, ",\"lost_ms\":%llu", (unsigned long long)row->lost_ms);
 }
 
 void
@@ -180,6 +182,7 @@ value_load(const json_t *o, const char *value, struct row *row)
 	row->promotion = promotion ? xstrdup(promotion) : NULL;
 	row->suffixed = json_is_true(json_object_get(o, "suffixed"));
 	row->fallback = json_is_true(json_object_get(o, "fallback"));
+	row->lost_ms = number_member(o, "lost_ms");
 }
 
 static int

@@ -27,7 +27,8 @@ ledger_choice(const struct ledger *l, const struct group *g, struct ledger_choic
 	const struct row *row = active_row(l, g);
 
 	if (row)
-		*ret = (struct ledger_choice){row->value, promotion_of(row), row->fallback};
+		*ret = (struct ledger_choice){
+			row->value, promotion_of(row), row->fallback, row->lost_ms};
 	return row;
 }
 
@@ -45,7 +46,8 @@ ledger_choose(struct ledger *l, const struct group *g, const struct ledger_choic
 	const char *part[PARTS];
 
 	if (row && strcmp(row->value, c->slot) == 0 &&
-		strcmp(promotion_of(row), c->promotion) == 0 && row->fallback == c->fallback)
+		strcmp(promotion_of(row), c->promotion) == 0 && row->fallback == c->fallback &&
+		row->lost_ms == c->lost_ms)
 		return;
 	if (!row) {
 		ledger_group_parts(g, part);
@@ -58,6 +60,7 @@ ledger_choose(struct ledger *l, const struct group *g, const struct ledger_choic
 	row->value = value;
 	row->promotion = promotion;
 	row->fallback = c->fallback;
+	row->lost_ms = c->lost_ms;
 	ledger_row_changed(l, row);
 }
 

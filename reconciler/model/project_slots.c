@@ -266,6 +266,8 @@ add_slot_problems(struct maker *k)
 	struct ledger_choice c;
 
 	for (const struct member *m = k->view->members; m; m = m->next) {
+		if (member_has_slot(m) && ledger_choice(k->ledger, &m->group, &c) && c.lost_ms)
+			plan_due(k, c.lost_ms + SLOT_LATE_MS);
 		const char *wanted =
 			member_has_slot(m) ? slot_registered(k->view, &m->group) : NULL;
 		if (wanted && ledger_choice(k->ledger, &m->group, &c) &&

@@ -132,8 +132,17 @@ fall_back(const struct project_view *v, struct ledger *l, const struct group *g,
 	const char *next = slot_to_fall_back_to(v, e, g);
 
 	if (next)
-		ledger_choose(l, g, &(struct ledger_choice){next, p->text, true});
+		ledger_choose(l, g, &(struct ledger_choice){next, p->text, true, 0});
 	return next;
+}
+
+/* Both were lost at once, as where a machine or an engine starts anew: the one that comes back
+ * first is not to be the old one for that. */
+static bool
+is_late(const struct project_view *v, const struct ledger_choice *last)
+{
+	return last->lost_ms && last->lost_ms <= v->now_ms &&
+	       v->now_ms < last->lost_ms + SLOT_LATE_MS;
 }
 
 /* The active slot has no container that is ready. */
@@ -147,14 +156,20 @@ choose_instead(const struct project_view *v, struct ledger *l, const struct grou
 		/* What has no slot may have served until now. */
 		ledger_choose(l, g,
 			&(struct ledger_choice){
-				slot_is_ready(v, g, "") ? "" : e->active, "", false});
+				slot_is_ready(v, g, "") ? "" : e->active, "", false, 0});
 		return;
 	}
-	if (strcmp(last.slot, e->active) == 0 && *last.promotion && fall_back(v, l, g, e, p))
-		return;
 	/* One that never was ready has lost nothing: what served before goes on, and is no fallback
 	 * any more, for the promotion that it stood in for is over. */
-	ledger_choose(l, g, &(struct ledger_choice){last.slot, last.promotion, false});
+	bool lost = strcmp(last.slot, e->active) == 0 && *last.promotion;
+	if (lost && !is_late(v, &last) && fall_back(v, l, g, e, p))
+		return;
+	if (!last.lost_ms || last.lost_ms > v->now_ms)
+		last.lost_ms = v->now_ms;
+	if (!lost || v->settings->auto_rollback == ROLLBACK_NONE)
+		last.lost_ms = 0;
+	last.fallback = false;
+	ledger_choose(l, g, &last);
 }
 
 static void
@@ -169,7 +184,7 @@ choose_registered(const struct project_view *v, struct ledger *l, const struct g
 	if (stays && slot_is_ready(v, g, last.slot))
 		return;
 	if (slot_is_ready(v, g, e->active))
-		ledger_choose(l, g, &(struct ledger_choice){e->active, p.text, false});
+		ledger_choose(l, g, &(struct ledger_choice){e->active, p.text, false, 0});
 	else if (stays)
 		fall_back(v, l, g, e, &p);
 	else

@@ -4,6 +4,9 @@
 
 #include "reconciler/model/project_plan.h"
 
+/* A slot that was not ready when the active one was lost stands in for it after this only. */
+#define SLOT_LATE_MS 30000
+
 /* The registry's environment of a group; NULL: it is of a branch, or not registered. */
 const struct registered_environment *slot_environment(
 	const struct project_view *v, const struct group *g);

@@ -303,6 +303,30 @@ only_a_slot_in_grace_is_fallen_back_to(void **state)
 	has_not(s, 2000, SERVES("green"));
 }
 
+/* As where a machine starts anew: the old one may be ready first. */
+static void
+both_lost_at_once_is_no_fallback(void **state)
+{
+	struct stage *s = *state;
+	s->settings->auto_rollback = ROLLBACK_ROUTE;
+	in_grace(s);
+	blue(s, HEALTH_STARTING);
+	green(s, HEALTH_STARTING);
+	has(s, 2000, "shop.test production shop/production// slot=blue held=0 -http");
+	green(s, HEALTH_HEALTHY);
+	has_not(s, 3000, SERVES("green"));
+	blue(s, HEALTH_HEALTHY);
+	has(s, 4000, SERVES("blue"));
+	/* Unless it takes too long. */
+	blue(s, HEALTH_STARTING);
+	green(s, HEALTH_STARTING);
+	look(s, 5000);
+	green(s, HEALTH_HEALTHY);
+	has_not(s, 6000, SERVES("green"));
+	assert_true(planner_due_ms(s->planner) == 35000);
+	has(s, 35000, SERVES("green"));
+}
+
 static void
 a_fallback_outlives_a_restart(void **state)
 {
@@ -513,6 +537,7 @@ main(void)
 		STORY(a_grace_clock_stands_no_longer_than_the_grace_period),
 		STORY(what_was_never_ready_has_lost_nothing),
 		STORY(only_a_slot_in_grace_is_fallen_back_to),
+		STORY(both_lost_at_once_is_no_fallback),
 		STORY(a_fallback_outlives_a_restart),
 		STORY(a_grace_period_ends_by_the_clock),
 		STORY(a_grace_clock_stands_still_while_the_slot_serves),

@@ -29,6 +29,7 @@ struct memory {
 	bool was_ready; /* `serves` was the registry's, and ready, in a promotion of it */
 	int instead_of; /* a fallback: for the slot that is active; -1: none */
 	uint64_t promotion; /* which it stands in for */
+	uint64_t lost_ms; /* it was ready, and is not, and nothing stood ready to stand in; 0: no */
 };
 
 struct world {
@@ -260,17 +261,22 @@ judge_named(struct world *w, unsigned service, struct memory *m)
 	if (stands_in && ready(w, service, m->serves))
 		return;
 	if (ready(w, service, w->active)) {
-		*m = (struct memory){w->active, true, -1, 0};
+		*m = (struct memory){w->active, true, -1, 0, 0};
 		return;
 	}
 	if (m->serves < 0) {
-		*m = (struct memory){w->active, false, -1, 0};
+		*m = (struct memory){w->active, false, -1, 0, 0};
 		return;
 	}
-	if (to >= 0 && (stands_in || (m->serves == w->active && m->was_ready)))
+	bool lost = m->serves == w->active && m->was_ready;
+	bool early = m->lost_ms && m->lost_ms <= w->now && w->now < m->lost_ms + 30000;
+	if (to >= 0 && (stands_in || (lost && !early))) {
 		remember_fallback(w, m, to);
-	else if (!stands_in)
+		m->lost_ms = 0;
+	} else if (!stands_in) {
 		m->instead_of = -1;
+		m->lost_ms = !lost ? 0 : m->lost_ms && m->lost_ms <= w->now ? m->lost_ms : w->now;
+	}
 }
 
 static void
@@ -280,7 +286,7 @@ judge_unnamed(struct world *w, unsigned service, struct memory *m)
 		return;
 	for (int i = 0; i < SLOTS; i++)
 		if (ready(w, service, i)) {
-			*m = (struct memory){i, false, -1, 0};
+			*m = (struct memory){i, false, -1, 0, 0};
 			return;
 		}
 }
@@ -498,7 +504,7 @@ story(unsigned seed)
 	for (unsigned i = 0; i < SLOTS; i++)
 		w.slot[i].name = slot_names[i];
 	for (unsigned v = 0; v < SERVICES; v++)
-		w.of[v] = (struct memory){-1, false, -1, 0};
+		w.of[v] = (struct memory){-1, false, -1, 0, 0};
 	registry_tell(&w);
 	for (unsigned i = 0; i < STEPS && right; i++) {
 		uint64_t before = w.now;
