@@ -109,16 +109,6 @@ at_least_one(uint32_t n)
 	return n ? n : 1;
 }
 
-void
-prober_configure(struct prober *p, const struct prober_settings *s)
-{
-	p->settings = (struct prober_settings){.interval_ms = at_least_one(s->interval_ms),
-		.timeout_ms = at_least_one(s->timeout_ms),
-		.rise = at_least_one(s->rise),
-		.fall = at_least_one(s->fall),
-		.rate = at_least_one(s->rate)};
-}
-
 static uint64_t
 interval_of(const struct probe *b)
 {
@@ -131,6 +121,30 @@ timeout_of(const struct probe *b)
 {
 	uint32_t own = b->target.timeout_ms;
 	return own ? own : b->prober->settings.timeout_ms;
+}
+
+/* Who would wait for longer than it is to any more.  What is left is spread, and stays so. */
+static void
+probe_hurry(struct probe *b)
+{
+	uint64_t interval = interval_of(b), left = uv_timer_get_due_in(&b->timer);
+
+	if (b->state == PROBE_WAITING && left > interval + interval / 5)
+		uv_timer_start(&b->timer, on_due, left % interval, 0);
+}
+
+void
+prober_configure(struct prober *p, const struct prober_settings *s)
+{
+	struct probe *b, *next;
+
+	p->settings = (struct prober_settings){.interval_ms = at_least_one(s->interval_ms),
+		.timeout_ms = at_least_one(s->timeout_ms),
+		.rise = at_least_one(s->rise),
+		.fall = at_least_one(s->fall),
+		.rate = at_least_one(s->rate)};
+	HASH_ITER(hh, p->probes, b, next)
+	probe_hurry(b);
 }
 
 /* -- what an attempt found -- */

@@ -52,7 +52,7 @@ struct prober *prober_create(
 /* Its handles close on the loop, which the caller runs until it is empty. */
 void prober_destroy(struct prober *p);
 
-/* From the next attempts on. */
+/* From the next attempts on, and those come after the new interval where it is shorter. */
 void prober_configure(struct prober *p, const struct prober_settings *s);
 
 /* Probe this container there from now on, starting at once where target differs from what was set

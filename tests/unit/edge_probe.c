@@ -618,6 +618,24 @@ test_configure(void **state)
 	assert_int_equal(w.last[1], READY_YES);
 }
 
+/* An interval that is shorter now is so for those, too, that began to wait for the old one. */
+static void
+test_shorter_interval(void **state)
+{
+	(void)state;
+	struct prober_settings rare = usual, own = usual;
+
+	rare.interval_ms = 3600000;
+	prober_configure(w.prober, &rare);
+	w.path = "/health";
+	w.say = well;
+	set("1", TARGET(.run = "", .path = "/health"));
+	RUN_UNTIL(w.loop, w.results == 1);
+	own.interval_ms = 20;
+	prober_configure(w.prober, &own);
+	RUN_UNTIL(w.loop, w.answers >= 5);
+}
+
 static void
 drop_one(void *arg, const char *engine, const char *id)
 {
@@ -763,6 +781,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_hiccups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_configure, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shorter_interval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
