@@ -42,7 +42,7 @@ static const struct command {
 		"returns when the host is applied in every output; with --drained when the "
 		"container or slot may be stopped",
 		"      --slot SLOT          served by that slot\n"
-		"      --container ID       served by that container: its name, or 12 digits and "
+		"      --container ID       served by that container: its name, or 4 digits and "
 		"more of its id\n"
 		"      --drained            no longer served by that slot or container, in every "
 		"output, and for as\n"

@@ -5,7 +5,8 @@
 #include "provider/status/api_render.h"
 #include "reconciler/base/text.h"
 
-#define ID_PREFIX_LEAST 12
+/* So many digits of an id name a container, as they do for the engines' own commands. */
+#define ID_PREFIX_LEAST 4
 
 /* What is known of the asked host when all plans have been seen. */
 struct finding {

@@ -18,7 +18,7 @@ struct applied_query {
 	const char *host; /* canonical; NULL: none */
 	const char *project; /* what its visitors get counts, too; NULL: none is named */
 	const char *slot; /* NULL: any */
-	const char *container; /* a name, or 12 digits and more of an id; NULL: any */
+	const char *container; /* a name, or 4 digits and more of an id; NULL: any */
 };
 
 /* Appends the answer.  The reconciler is ready. */
