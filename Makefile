@@ -24,7 +24,7 @@ LDLIBS = $(shell pkg-config --libs $(PKGS)) -linotifytools -lm
 
 # Pure files touch nothing of the world; they are archived alone, and their tests link against this
 # archive, jansson and nettle only, so that a stray call to the world fails to link.
-PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json.c json_edit.c json_split.c) \
+PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json.c json_edit.c json_split.c mustache.c) \
 	$(wildcard reconciler/model/*.c) \
 	$(wildcard reconciler/*_parse.c reconciler/*/*_parse.c) \
 	$(wildcard reconciler/*/*_render.c) \
