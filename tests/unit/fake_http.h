@@ -27,6 +27,7 @@ struct fake_conn {
 	struct fake_conn *next, **prev;
 	struct buf in;
 	char request[2048]; /* the first line of the last request, its method and path */
+	char head[2048]; /* all that stands before its body, or so much of it */
 	bool closing;
 };
 
@@ -140,6 +141,7 @@ fake_take_requests(struct fake_conn *c)
 		const char *path = strchr(c->in.p, ' ');
 		snprintf(c->request, sizeof(c->request), "%.*s",
 			path ? (int)strcspn(path + 1, " ") : 0, path ? path + 1 : "");
+		snprintf(c->head, sizeof(c->head), "%.*s", (int)n, c->in.p);
 		memmove(c->in.p, c->in.p + n, c->in.n - n + 1);
 		c->in.n -= n;
 		c->fake->nrequests++;
