@@ -28,10 +28,11 @@ PURE_SRC := $(addprefix reconciler/base/,arena.c buf.c err.c utf8.c json.c json_
 	$(wildcard reconciler/model/*.c) \
 	$(wildcard reconciler/*_parse.c reconciler/*/*_parse.c) \
 	$(wildcard reconciler/*/*_render.c) \
-	$(filter-out provider/cli/%,$(wildcard provider/*/*_render.c provider/*/*_check.c))
+	$(filter-out provider/cli/%,$(wildcard provider/*/*_render.c provider/*/*_check.c)) \
+	provider/caddy/caddyfile.c
 EDGE_SRC := $(filter-out $(PURE_SRC) provider/cli/main.c,\
 	$(wildcard reconciler/*.c reconciler/*/*.c provider/*/*.c))
-PURE_OBJ := $(PURE_SRC:%.c=$B/%.o)
+PURE_OBJ := $(PURE_SRC:%.c=$B/%.o) $B/provider/caddy/site_builtin.o
 EDGE_OBJ := $(EDGE_SRC:%.c=$B/%.o) $B/provider/pages/page_builtin.o
 
 # build/waymark is the one built last without sanitizers.
@@ -64,6 +65,17 @@ $B/provider/pages/page_builtin.c: $(PAGES:%=templates/pages/%.html) Makefile
 		echo "const size_t page_builtin_$${page}_size = sizeof(page_builtin_$$page) - 1;"; \
 	done; } > $@
 $B/provider/pages/page_builtin.o: $B/provider/pages/page_builtin.c
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The template of site files is built in.
+SITE_TEMPLATE := templates/site.caddy.mustache
+$B/provider/caddy/site_builtin.c: $(SITE_TEMPLATE) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "provider/caddy/site_inside.h"'; \
+		echo 'const char site_builtin[] = {'; \
+		od -An -v -tu1 $(SITE_TEMPLATE) | sed 's/  */, /g; s/^, //; s/$$/,/'; \
+		echo '0};'; } > $@
+$B/provider/caddy/site_builtin.o: $B/provider/caddy/site_builtin.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Unit tests: test_*.c are pure, edge_*.c use the loop and sockets on loopback.
@@ -109,7 +121,7 @@ fuzz: build/fuzz/fuzz_$T
 	build/fuzz/fuzz_$T -max_total_time=$(SECONDS) -timeout=1 -rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix=tests/fuzz/$T.crash/ build/fuzz/$T.found tests/fuzz/$T.in
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PURE_SRC)
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PURE_SRC) $B/provider/caddy/site_builtin.c
 	@mkdir -p $(@D)
 	clang -std=c17 -D_GNU_SOURCE -I. $(shell pkg-config --cflags jansson nettle) -g -O1 \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^ \
@@ -176,6 +188,7 @@ schema: all
 install: all
 	install -D -m 0755 $B/waymark $(DESTDIR)$(PREFIX)/bin/waymark
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/waymark
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/waymark/templates $(SITE_TEMPLATE) templates/README.md
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/waymark.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/waymark.service
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/waymark/pages templates/pages/*

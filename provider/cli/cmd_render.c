@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include "provider/caddy/site_render.h"
 #include "provider/cli/cli.h"
 #include "provider/cli/config.h"
 #include "provider/traefik/document_render.h"
@@ -18,6 +19,7 @@
 
 struct look {
 	struct output output; /* first: the reconciler hands it back */
+	void (*print)(const struct snapshot *s, const struct settings *settings);
 	uv_loop_t loop;
 	uv_timer_t deadline;
 	struct httpc *http;
@@ -39,6 +41,94 @@ print_problem(void *arg, const struct problem *p)
 	putc('\n', stderr);
 }
 
+/* -- as each output has it -- */
+
+static void
+print_traefik(const struct snapshot *s, const struct settings *settings)
+{
+	struct ranges ranges;
+
+	ranges_init(&ranges, s, settings);
+	char *text = ranges_flatten(&ranges);
+	puts(text);
+	free(text);
+	ranges_finish(&ranges);
+}
+
+struct sites {
+	struct arena arena;
+	struct problems problems;
+	struct site_template *template;
+	size_t n, cap;
+	struct site_file *list;
+};
+
+static void
+sites_add(struct sites *sites, const struct site_file *file)
+{
+	if (sites->n == sites->cap) {
+		sites->cap = 2 * sites->cap + 16;
+		sites->list = xrealloc(sites->list, sites->cap * sizeof(*sites->list));
+	}
+	sites->list[sites->n++] = *file;
+}
+
+static void
+sites_add_plan(
+	struct sites *sites, const struct project_plan *plan, const struct settings *settings)
+{
+	struct site_files files;
+
+	site_render(plan, settings, sites->template, &sites->arena, &files, &sites->problems);
+	for (size_t i = 0; i < files.n; i++)
+		sites_add(sites, &files.list[i]);
+}
+
+static int
+site_compare(const void *a, const void *b)
+{
+	const struct site_file *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+static void
+sites_print(struct sites *sites)
+{
+	qsort(sites->list, sites->n, sizeof(*sites->list), site_compare);
+	for (size_t i = 0; i < sites->n; i++)
+		if (sites->list[i].text)
+			printf("%s# %s\n%s", i ? "\n" : "", sites->list[i].name,
+				sites->list[i].text);
+	for (size_t i = 0; i < sites->problems.n; i++)
+		print_problem(NULL, &sites->problems.list[i]);
+}
+
+/* The configuration's template was read with it, and the built-in one is right. */
+static void
+print_caddy(const struct snapshot *s, const struct settings *settings)
+{
+	struct sites sites = {.problems = {.arena = &sites.arena}};
+
+	sites.template =
+		site_template_parse(settings->caddy ? settings->caddy->template : NULL, NULL);
+	sites_add(&sites,
+		&(struct site_file){"waymark.caddy", site_render_default(settings, &sites.arena)});
+	for (size_t c = 0; c < s->nchunks; c++)
+		for (size_t i = 0; i < s->chunks[c]->n; i++)
+			sites_add_plan(&sites, s->chunks[c]->plan[i], settings);
+	sites_print(&sites);
+	site_template_destroy(sites.template);
+	arena_finish(&sites.arena);
+	free(sites.list);
+}
+
+static const struct {
+	const char *name;
+	void (*print)(const struct snapshot *s, const struct settings *settings);
+} kinds[] = {{"traefik", print_traefik}, {"caddy", print_caddy}};
+
+/* -- the look -- */
+
 static void
 look_end(struct look *l, int result)
 {
@@ -53,15 +143,10 @@ static void
 on_publish(struct output *o, struct snapshot *s)
 {
 	struct look *l = (struct look *)o;
-	struct ranges ranges;
 
 	if (l->over)
 		return;
-	ranges_init(&ranges, s, l->settings);
-	char *text = ranges_flatten(&ranges);
-	puts(text);
-	free(text);
-	ranges_finish(&ranges);
+	l->print(s, l->settings);
 	look_end(l, CLI_DONE);
 }
 
@@ -118,8 +203,12 @@ cmd_render(int argc, char **argv)
 
 	if (cli_config_and_word(argc, argv, &config, &what) < 0)
 		return CLI_USAGE;
-	if (strcmp(what, "traefik") != 0) {
-		fprintf(stderr, "waymark: render: '%s' cannot be rendered; write traefik\n", what);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(what, kinds[i].name) == 0)
+			l.print = kinds[i].print;
+	if (!l.print) {
+		fprintf(stderr,
+			"waymark: render: '%s' cannot be rendered; write traefik or caddy\n", what);
 		config_destroy(config);
 		return CLI_USAGE;
 	}

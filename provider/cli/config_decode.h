@@ -38,7 +38,7 @@ bool config_is_given(const struct yaml_node *section);
 /* conventions and platforms. */
 void config_decode_conventions(
 	struct config_reader *r, const struct yaml_node *root, struct settings *s);
-/* probe, slots, preview and pages. */
+/* probe, slots, preview, pages and caddy. */
 void config_decode_serving(struct config_reader *r, const struct yaml_node *root, struct config *c);
 /* registry. */
 void config_decode_registry(

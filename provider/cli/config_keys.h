@@ -219,8 +219,27 @@ X("traefik.push", ONE, ENDPOINT, NULL, NULL, \
 X("traefik.api", ONE, ENDPOINT, NULL, NULL, \
 	"Traefik's API, such as http://127.0.0.1:8080, to read back what it runs; where not " \
 	"given, a poll and 2.5 s stand for that.") \
-X("caddy", LATER, NONE, NULL, NULL, \
-	"Caddy.") \
+X("caddy", OUTPUT, NONE, NULL, NULL, \
+	"Caddy: being here switches it on; one mapping, or a list of mappings with names.") \
+X("caddy.name", ONE, NAME, "caddy", NULL, \
+	"The output's name in logs and the API.") \
+X("caddy.sites", ONE, FILE, "/etc/caddy/sites", NULL, \
+	"The directory of site files; relative paths start where this file is.") \
+X("caddy.caddyfile", ONE, FILE, "/etc/caddy/Caddyfile", NULL, \
+	"The main Caddyfile, which has to import SITES/*.caddy.") \
+X("caddy.admin", ONE, ADMIN, "localhost:2019", NULL, \
+	"Caddy's admin endpoint in Caddy's own words: localhost:2019 or " \
+	"unix//run/caddy/admin.sock.") \
+X("caddy.template", ONE, FILE, NULL, NULL, \
+	"A template of one's own for site files; where not given: the built-in one.") \
+X("caddy.tls", ONE, BOOL, "true", NULL, \
+	"Sites have certificates; false: they are written as http://HOST.") \
+X("caddy.write", ONE, WORD, "always", "always|never", \
+	"never: another program writes the sites, and they are only watched.") \
+X("caddy.reload_share", ONE, NUMBER, "20", "1-100", \
+	"The part of Caddy's time, in percent, that may go into reloads.") \
+X("caddy.stream_close_delay", ONE, DURATION, "0s", "0s-24h", \
+	"How long WebSockets outlive a reload; Caddy 2.7 and later, 0s leaves it out.") \
 X("powerdns", LATER, NONE, NULL, NULL, \
 	"PowerDNS.") \
 X("pages", SECTION, NONE, NULL, NULL, \
@@ -245,6 +264,7 @@ enum config_shape {
 enum config_type {
 	CONFIG_NONE,
 	CONFIG_ADDRESS,
+	CONFIG_ADMIN, /* Caddy's network address; canonical: as httpc_target */
 	CONFIG_BOOL,
 	CONFIG_CHANNEL, /* of PostgreSQL's NOTIFY */
 	CONFIG_CONDITION,

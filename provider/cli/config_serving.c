@@ -1,8 +1,9 @@
-/* probe, slots, preview and pages: who is served, and what else is said. */
+/* probe, slots, preview, pages and caddy: who is served, and what else is said. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "provider/caddy/site_render.h"
 #include "provider/cli/config_decode.h"
 #include "provider/status/listen.h"
 
@@ -154,6 +155,48 @@ decode_pages(struct config_reader *r, const struct yaml_node *pages, struct conf
 	c->settings->pages_url = arena_printf(&c->settings->arena, "http://%s", c->pages_listen);
 }
 
+static void
+check_template(struct config_reader *r, const struct yaml_node *caddy, const char *text)
+{
+	struct site_template *t;
+	struct err e;
+
+	if (!text)
+		return;
+	t = site_template_parse(text, &e);
+	if (!t)
+		config_refuse(r, yaml_get(caddy, "template"), arena_strdup(r->arena, e.text),
+			"mend the template; templates/README.md lists what may stand in one");
+	site_template_destroy(t);
+}
+
+static void
+decode_caddy(struct config_reader *r, const struct yaml_node *caddy, struct settings *s)
+{
+	if (!caddy || caddy->kind != YAML_MAP || !config_is_given(caddy))
+		return;
+	if (config_text(r->arena, caddy, "write") &&
+		strcmp(config_text(r->arena, caddy, "write"), "never") == 0)
+		config_warn(r, yaml_get(caddy, "write"), "not supported by this version",
+			"nothing is written, and nothing watched");
+	struct settings_caddy *c = ARENA_NEW(&s->arena, struct settings_caddy);
+	const char *write = config_text(r->arena, caddy, "write");
+
+	*c = (struct settings_caddy){
+		.name = config_text(&s->arena, caddy, "name"),
+		.sites = config_file_path(r, &s->arena, caddy, "sites"),
+		.caddyfile = config_file_path(r, &s->arena, caddy, "caddyfile"),
+		.admin = config_text(&s->arena, caddy, "admin"),
+		.template = config_file_text(r, &s->arena, caddy, "template"),
+		.tls = config_true(caddy, "tls"),
+		.write = !write || strcmp(write, "always") == 0,
+		.reload_share = number(caddy, "reload_share", 20),
+		.stream_close_delay_ms = number(caddy, "stream_close_delay", 0),
+	};
+	check_template(r, caddy, c->template);
+	s->caddy = c->write ? c : NULL;
+}
+
 void
 config_decode_serving(struct config_reader *r, const struct yaml_node *root, struct config *c)
 {
@@ -161,4 +204,7 @@ config_decode_serving(struct config_reader *r, const struct yaml_node *root, str
 	decode_slots(r, yaml_get(root, "slots"), c->settings);
 	decode_preview(r, yaml_get(root, "preview"), c->settings);
 	decode_pages(r, yaml_get(root, "pages"), c);
+	decode_caddy(r, yaml_get(root, "caddy"), c->settings);
+	c->settings->traefik.aside =
+		c->settings->caddy && !config_is_given(yaml_get(root, "traefik"));
 }

@@ -34,6 +34,27 @@ parse_address(struct arena *a, const char *text, const char *argument, const cha
 	return 0;
 }
 
+/* "unix//run/caddy.sock", "localhost:2019", "tcp/localhost:2019", ":2019"
+ * (caddyserver.com/docs/conventions#network-addresses). */
+static int
+parse_admin(struct arena *a, const char *text, const char *argument, const char **ret,
+	struct err *reterr)
+{
+	(void)argument;
+	const char *url = NULL;
+	if (strncmp(text, "unix//", 6) == 0)
+		url = arena_printf(a, "unix://%s", text + 5);
+	else if (strncmp(text, "tcp/", 4) == 0)
+		text += 4;
+	if (!url)
+		url = arena_printf(a, text[0] == ':' ? "http://localhost%s" : "http://%s", text);
+	if (strstr(text, "://") || strchr(url, '|') || httpc_target_check(url, NULL) < 0)
+		return err_set(reterr, EINVAL, "not an admin endpoint of Caddy's: '%s'",
+			host_shown(text).text);
+	*ret = url;
+	return 0;
+}
+
 static int
 parse_bool(struct arena *a, const char *text, const char *argument, const char **ret,
 	struct err *reterr)
@@ -320,6 +341,7 @@ static const struct {
 } types[CONFIG_TYPE_COUNT] = {
 	[CONFIG_ADDRESS] = {parse_address, "write an address such as 10.0.0.5 or 2001:db8::5",
 		"^[0-9A-Fa-f.:]+$"},
+	[CONFIG_ADMIN] = {parse_admin, "write localhost:2019 or unix//run/caddy/admin.sock", "[:/]"},
 	[CONFIG_BOOL] = {parse_bool, "write true or false",
 		"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0|[Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|"
 		"[Oo][Ff][Ff])$"},

@@ -28,7 +28,7 @@ static const struct command {
 		"path: what; what to do`",
 		OPTION_C "      --schema             print the JSON Schema of the configuration\n",
 		cmd_check},
-	{"render", "render [-c FILE] traefik",
+	{"render", "render [-c FILE] traefik|caddy",
 		"one look at the world; prints the document, writes nothing", OPTION_C, cmd_render},
 	{"status", "status [--json] [-s ADDRESS]",
 		"the running Waymark: sources, outputs, revisions, problems",

@@ -68,6 +68,12 @@ enum problem_severity { PROBLEM_WARNING, PROBLEM_ERROR };
 		"A container was ready and not ready too often; it has to stay ready for a while.")    \
 	X(PREVIEW_EXPIRED, "preview-expired", PROBLEM_WARNING,                                         \
 		"A preview's time is over; it answers 410.")                                           \
+	X(SITE_REFUSED, "site-refused", PROBLEM_ERROR,                                                 \
+		"Caddy does not take a site; its last good version is served.")                        \
+	X(SITE_FOREIGN, "site-foreign", PROBLEM_ERROR,                                                 \
+		"Somebody else's file stands where a site of Waymark's is to be.")                     \
+	X(SITE_IMPAIRED, "site-impaired", PROBLEM_ERROR,                                               \
+		"Caddy cannot serve a host, or not in all the ways that were asked for.")              \
 	X(INTERNAL, "internal", PROBLEM_ERROR, "Waymark's own check refused what it made.")
 /* clang-format on */
 

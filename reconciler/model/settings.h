@@ -78,6 +78,20 @@ struct settings_traefik {
 	const char *default_key_file;
 	const char *push; /* Traefik's API address for PUT /api/providers/rest; NULL: no push */
 	const char *api; /* Traefik's API address, to read back what it runs; NULL: not asked */
+	bool aside; /* it is served, and counts for nothing: there is a Caddy, and no word of it */
+};
+
+/* A Caddy that sites are written for. */
+struct settings_caddy {
+	const char *name; /* the output's, for logs and the API */
+	const char *sites; /* the directory of site files */
+	const char *caddyfile; /* the main one, which imports them */
+	const char *admin; /* as httpc_target: "unix:///run/caddy/admin.sock", "http://localhost:2019" */
+	const char *template; /* a template's text; NULL: the built-in one */
+	bool tls; /* false: sites are written as http://HOST */
+	bool write; /* write: always; false: only watched */
+	uint32_t reload_share; /* of Caddy's time that may go into reloads, in percent */
+	uint32_t stream_close_delay_ms; /* 0: not said, for Caddy knows it from 2.7 on */
 };
 
 /* What happens when the active slot has no ready container, and the one in grace has. */
@@ -144,6 +158,7 @@ struct settings {
 	const char *pages_url; /* where proxies get pages for what nothing serves; NULL: no pages */
 	uint32_t hold_ms; /* how long a claim outlives its last container: 60 s */
 	struct settings_traefik traefik;
+	const struct settings_caddy *caddy; /* NULL: none */
 };
 
 /* All defaults of the manual, with the built-in conventions; base_domain is "localhost". */

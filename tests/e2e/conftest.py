@@ -12,6 +12,7 @@ import tempfile
 
 import pytest
 
+import caddy as caddy_module
 import engines
 import postgres as postgres_module
 import traefik as traefik_module
@@ -153,6 +154,20 @@ def traefik(directory):
         one = traefik_module.Traefik(f"{directory}/x{len(made)}", **how)
         made.append(one)
         return one.start() if start else one
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def caddy(directory):
+    """Makes Caddys: caddy(version="2.6", sites=…, admin=…), started."""
+    made = []
+
+    def make(start=True, **how):
+        made.append(caddy_module.Caddy(f"{directory}/c{len(made)}", **how))
+        return made[-1].start() if start else made[-1]
 
     yield make
     for one in made:

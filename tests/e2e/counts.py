@@ -31,3 +31,5 @@ FLAPPING_SECONDS = pick(30, 600)  # a container dies, or its health swings, for 
 ROUNDS = pick(3, 50)  # deploy, promote, cleanup
 FALLBACKS = pick(3, 30)  # the active slot killed while the other is in grace
 DEPLOYS_AT_FALLBACK = pick(6, 20)  # and a deploy, each time at another moment
+SITE_RESTARTS_EVERY = pick(25, 1)  # of the kills in a change of site files, with a restart of Caddy
+FOREIGN_ROUNDS = pick(40, 500)

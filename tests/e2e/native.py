@@ -28,11 +28,11 @@ def load():
     return _program("load")
 
 
-def document():
-    """With Waymark's own renderer in it, as make check built that."""
+def _pure_program(name):
+    """With Waymark's own renderers in it, as make check built them."""
     built = os.path.dirname(os.path.realpath(waymark()))
-    source, pure = f"{HERE}/document.c", f"{built}/pure.a"
-    binary = f"{built}/tests/document"
+    source, pure = f"{HERE}/{name}.c", f"{built}/pure.a"
+    binary = f"{built}/tests/{name}"
     if os.path.exists(binary) and os.path.getmtime(binary) > max(map(os.path.getmtime, (source, pure))):
         return binary
     os.makedirs(os.path.dirname(binary), exist_ok=True)
@@ -43,6 +43,54 @@ def document():
                     "-ljansson", "-lnettle"], check=True)
     os.rename(mine, binary)
     return binary
+
+
+def document():
+    return _pure_program("document")
+
+
+def sites():
+    return _pure_program("sites")
+
+
+def caddys():
+    """Each Caddy that is here: Debian's, and the one that tests/install put under build/."""
+    return [path for path in ("/usr/bin/caddy", os.path.join(ROOT, "build", "venv", "bin", "caddy"))
+            if os.path.exists(path)]
+def _from_sources(name, sources, *flags):
+    """With parts of Waymark in it, compiled along: it is to run as it is, without sanitizers."""
+    files = [f"{HERE}/{name}.c", *(f"{ROOT}/{s}" for s in sources)]
+    binary = os.path.join(BUILD, name)
+    os.makedirs(BUILD, exist_ok=True)
+    if not os.path.exists(binary) or os.path.getmtime(binary) < max(map(os.path.getmtime, files)):
+        mine = f"{binary}.{os.getpid()}"
+        subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", '-DWAYMARK_VERSION="test"', f"-I{ROOT}",
+                        "-O1", "-Wall", "-Wextra", "-Werror", "-o", mine, *files, *flags], check=True)
+        os.rename(mine, binary)
+    return binary
+
+
+BASE = ["reconciler/base/arena.c", "reconciler/base/buf.c", "reconciler/base/err.c",
+        "reconciler/base/utf8.c"]
+
+
+def site_changes():
+    """Static, so that it makes no system calls but its own."""
+    return _from_sources("site_changes", [*BASE, "provider/caddy/site_dir.c",
+                                          "provider/caddy/site_store.c"], "-static")
+
+
+def caddy_admin():
+    return _from_sources("caddy_admin", [*BASE, "provider/caddy/admin.c", "reconciler/base/httpc.c",
+                                         "reconciler/base/json.c"],
+                         "-luv", "-lcurl", "-ljansson")
+
+
+def caddy(version):
+    """Debian's is 2.6, the one that tests/install put under build/ is 2.11; or $CADDY_2_6, $CADDY_2_11."""
+    given = os.environ.get("CADDY_" + version.replace(".", "_"))
+    return given or {"2.6": "/usr/bin/caddy",
+                     "2.11": os.path.join(ROOT, "build", "venv", "bin", "caddy")}[version]
 
 
 def traefik():
