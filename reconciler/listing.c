@@ -113,6 +113,7 @@ reconciler_problems(
 		struct output_info info;
 		reconciler_output(r, i, &info);
 		list_output(&l, &info);
+		reconciler_output_problems(r, i, fn, arg);
 	}
 	if (reconciler_observer(r))
 		reconciler_observer(r)->problems(reconciler_observer(r), fn, arg);

@@ -31,6 +31,9 @@ struct output {
 	/* How long ago, in milliseconds, that revision had arrived with everyone who takes it;
 	 * UINT64_MAX: it has not, or nobody takes it.  A later one counts for an earlier one. */
 	uint64_t (*applied_ago_ms)(struct output *o, uint64_t revision);
+	/* What is wrong with parts of it, while the others are brought up to date.  May be NULL. */
+	void (*problems)(
+		struct output *o, void (*fn)(void *arg, const struct problem *p), void *arg);
 };
 
 #endif

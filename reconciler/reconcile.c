@@ -306,7 +306,7 @@ arm_timer(struct reconciler *r)
 static void
 publish(struct reconciler *r, struct snapshot *s, uint64_t began_ns)
 {
-	for (size_t i = 0; i < r->noutputs; i++)
+	for (size_t i = 0; i < r->noutputs + r->naside; i++)
 		r->outputs[i]->publish(r->outputs[i], s);
 	if (r->observer)
 		r->observer->publish(r->observer, s);
@@ -401,6 +401,7 @@ reconciler_create(const struct reconciler_config *cfg)
 	r->state_dir = cfg->state_dir ? xstrdup(cfg->state_dir) : NULL;
 	r->without_engines = cfg->without_engines;
 	r->noutputs = cfg->noutputs;
+	r->naside = cfg->naside;
 	r->outputs = cfg->outputs;
 	r->observer = cfg->observer;
 	r->wall_base_ms = clock_wall_ms();
@@ -529,6 +530,15 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	start_sources(r);
 }
 
+void
+reconciler_set_outputs(struct reconciler *r, size_t noutputs, size_t naside)
+{
+	r->noutputs = noutputs;
+	r->naside = naside;
+	for (size_t i = 0; r->ready && i < noutputs + naside; i++)
+		r->outputs[i]->publish(r->outputs[i], planner_snapshot(r->planner));
+}
+
 static void
 on_handle_closed(uv_handle_t *handle)
 {
@@ -636,4 +646,13 @@ reconciler_applied_ago(const struct reconciler *r, size_t i, uint64_t revision)
 	assert(i < r->noutputs);
 	struct output *o = r->outputs[i];
 	return o->applied_ago_ms ? o->applied_ago_ms(o, revision) : UINT64_MAX;
+}
+
+void
+reconciler_output_problems(const struct reconciler *r, size_t i,
+	void (*fn)(void *arg, const struct problem *p), void *arg)
+{
+	assert(i < r->noutputs);
+	if (r->outputs[i]->problems)
+		r->outputs[i]->problems(r->outputs[i], fn, arg);
 }

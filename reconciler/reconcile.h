@@ -29,7 +29,8 @@ struct reconciler_config {
 	bool without_engines; /* for one look: an engine that refuses is not waited for, where there
 				 is a registry */
 	const struct renderer *renderers[PLAN_OUTPUTS];
-	size_t noutputs;
+	size_t noutputs; /* that count: what has arrived there has arrived */
+	size_t naside; /* as many more, which are brought up to date, and count for nothing */
 	struct output *const *outputs;
 	struct observer *observer; /* NULL: none */
 };
@@ -39,6 +40,8 @@ struct reconciler *reconciler_create(const struct reconciler_config *cfg);
 int reconciler_start(struct reconciler *r, struct err *reterr);
 /* New settings: every source is opened anew, with what it last saw still in force. */
 void reconciler_reload(struct reconciler *r, const struct settings *settings);
+/* Others in the list that it was given; each gets the current snapshot. */
+void reconciler_set_outputs(struct reconciler *r, size_t noutputs, size_t naside);
 /* Writes the state; handles close on the loop, which the caller runs until it is empty. */
 void reconciler_destroy(struct reconciler *r);
 
@@ -58,6 +61,9 @@ size_t reconciler_nsources(const struct reconciler *r);
 void reconciler_source(const struct reconciler *r, size_t i, struct source_info *ret);
 size_t reconciler_noutputs(const struct reconciler *r);
 void reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret);
+/* What is wrong with parts of it. */
+void reconciler_output_problems(const struct reconciler *r, size_t i,
+	void (*fn)(void *arg, const struct problem *p), void *arg);
 /* See output.h; UINT64_MAX from an output that cannot tell. */
 uint64_t reconciler_applied_ago(const struct reconciler *r, size_t i, uint64_t revision);
 /* NULL: none. */

@@ -14,7 +14,7 @@ struct reconciler {
 	const struct settings *settings;
 	char *state_dir; /* NULL: none */
 	bool without_engines;
-	size_t noutputs;
+	size_t noutputs, naside;
 	struct output *const *outputs;
 	struct observer *observer; /* NULL: none */
 

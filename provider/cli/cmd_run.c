@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "provider/caddy/caddy.h"
 #include "provider/cli/cli.h"
 #include "provider/cli/config.h"
 #include "provider/cli/keeper.h"
@@ -31,7 +32,9 @@ struct program {
 	struct config *last_config; /* what closing handles may still look at */
 	struct httpc *http;
 	struct traefik *traefik;
-	struct output *outputs[PLAN_OUTPUTS];
+	struct caddy *caddy; /* NULL: none */
+	struct output *outputs[2];
+	size_t noutputs, naside; /* that count, and that do not */
 	struct keeper *keeper;
 	struct reconciler *reconciler;
 	struct api *api;
@@ -78,6 +81,37 @@ adopt_config(struct program *p, struct config *next)
 	log_setup(next->log_format, next->log_level);
 }
 
+/* Those that count come first. */
+static void
+list_outputs(struct program *p)
+{
+	bool aside = p->config->settings->traefik.aside && p->caddy;
+	size_t n = 0;
+
+	if (p->caddy)
+		p->outputs[n++] = caddy_output(p->caddy);
+	p->outputs[n++] = traefik_output(p->traefik);
+	p->noutputs = n - aside;
+	p->naside = aside;
+}
+
+/* A Caddy comes, goes, or has other settings. */
+static void
+reload_caddy(struct program *p, const struct settings *next)
+{
+	struct caddy *gone = next->caddy ? NULL : p->caddy;
+
+	if (gone)
+		p->caddy = NULL;
+	else if (p->caddy)
+		caddy_reload(p->caddy, next);
+	else if (next->caddy)
+		p->caddy = caddy_create(&p->loop, p->http, next);
+	list_outputs(p);
+	reconciler_set_outputs(p->reconciler, p->noutputs, p->naside);
+	caddy_destroy(gone);
+}
+
 static void
 reload(struct program *p)
 {
@@ -112,8 +146,9 @@ reload(struct program *p)
 	config_warnings_log(next);
 	reconciler_reload(p->reconciler, next->settings);
 	traefik_reload(p->traefik, next->settings);
+	reload_caddy(p, next->settings);
 	pages_reload(p->pages, next->pages_listen, next->pages_directory);
-	keeper_reload(p->keeper, next->settings);
+	keeper_reload(p->keeper, next->settings, p->noutputs);
 	LOG(LOG_INFO, "configuration read again");
 }
 
@@ -126,6 +161,7 @@ stop(struct program *p)
 	reconciler_destroy(p->reconciler);
 	keeper_destroy(p->keeper);
 	traefik_destroy(p->traefik);
+	caddy_destroy(p->caddy);
 	httpc_destroy(p->http);
 	for (size_t i = 0; i < NSIGNALS; i++)
 		uv_close((uv_handle_t *)&p->signals[i], NULL);
@@ -162,12 +198,14 @@ assemble(struct program *p)
 {
 	p->http = httpc_create(&p->loop);
 	p->traefik = traefik_create(&p->loop, p->http, p->config->settings);
-	p->outputs[TRAEFIK_OUTPUT] = traefik_output(p->traefik);
+	if (p->config->settings->caddy)
+		p->caddy = caddy_create(&p->loop, p->http, p->config->settings);
+	list_outputs(p);
 	p->keeper = keeper_create(&(struct keeper_config){
 		.loop = &p->loop,
 		.settings = p->config->settings,
 		.config_path = p->config->path,
-		.noutputs = PLAN_OUTPUTS,
+		.noutputs = p->noutputs,
 		.outputs = p->outputs,
 	});
 	p->reconciler = reconciler_create(&(struct reconciler_config){
@@ -176,7 +214,8 @@ assemble(struct program *p)
 		.settings = p->config->settings,
 		.state_dir = p->config->state_dir,
 		.renderers = {[TRAEFIK_OUTPUT] = &traefik_renderer},
-		.noutputs = PLAN_OUTPUTS,
+		.noutputs = p->noutputs,
+		.naside = p->naside,
 		.outputs = p->outputs,
 		.observer = keeper_observer(p->keeper),
 	});

@@ -396,8 +396,9 @@ keeper_observer(struct keeper *k)
 }
 
 void
-keeper_reload(struct keeper *k, const struct settings *settings)
+keeper_reload(struct keeper *k, const struct settings *settings, size_t noutputs)
 {
+	k->noutputs = noutputs;
 	k->settings = settings;
 	look(k);
 }

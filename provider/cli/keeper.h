@@ -30,7 +30,7 @@ struct keeper_config {
 struct keeper *keeper_create(const struct keeper_config *cfg);
 struct observer *keeper_observer(struct keeper *k);
 /* Other settings; the newest snapshot is looked at again. */
-void keeper_reload(struct keeper *k, const struct settings *settings);
+void keeper_reload(struct keeper *k, const struct settings *settings, size_t noutputs);
 /* A command under way is left to finish by itself.  Handles close on the loop, which the caller
  * runs until it is empty. */
 void keeper_destroy(struct keeper *k);

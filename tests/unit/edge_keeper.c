@@ -285,7 +285,7 @@ test_not_wanted(void **state)
 	assert_string_equal(said(f), "");
 	/* Until the operator says so. */
 	f->settings->auto_cleanup = true;
-	keeper_reload(f->keeper, f->settings);
+	keeper_reload(f->keeper, f->settings, 1);
 	assert_true(loop_until(&f->loop, has_said, f, 5000));
 	assert_string_equal(said(f), LINE "cleanup shop production green\n");
 }
