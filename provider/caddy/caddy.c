@@ -1,16 +1,14 @@
 #include "provider/caddy/caddy.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <nettle/sha2.h>
 
 #include "provider/caddy/admin.h"
+#include "provider/caddy/arrivals.h"
 #include "provider/caddy/batch.h"
 #include "provider/caddy/caddyfile.h"
 #include "provider/caddy/disk.h"
@@ -19,11 +17,9 @@
 #include "reconciler/base/clock.h"
 #include "reconciler/base/log.h"
 
-#define MAIN_MAX (4 << 20) /* of the main Caddyfile */
 #define WATCH_MS 5000
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
-#define APPLIED 64 /* revisions of which it is remembered when they arrived */
 
 enum step {
 	STEP_IDLE,
@@ -60,11 +56,9 @@ struct caddy {
 	bool has_digest;
 	uint64_t next_ms; /* no reload before then */
 	uint32_t retry_ms;
+	bool blocked; /* a change has to wait for the next retry */
 	char error[512];
-	size_t napplied;
-	struct {
-		uint64_t revision, ms;
-	} applied[APPLIED]; /* the oldest first */
+	struct arrivals arrivals;
 	uint64_t loads;
 	uv_timer_t timer;
 	json_t *details;
@@ -112,7 +106,7 @@ cycle_end(struct caddy *c)
 
 /* It is tried again after a while. */
 static void
-cycle_fail(struct caddy *c, const char *why)
+cycle_retry(struct caddy *c, const char *why)
 {
 	error_set(c, why);
 	cycle_end(c);
@@ -122,37 +116,44 @@ cycle_fail(struct caddy *c, const char *why)
 	wake_in(c, clock_jittered(c->retry_ms));
 }
 
+/* Nothing can be done for any site. */
 static void
-note_applied(struct caddy *c)
+cycle_fail(struct caddy *c, const char *why)
 {
-	if (c->napplied && c->applied[c->napplied - 1].revision == c->revision)
-		return;
-	if (c->napplied == APPLIED)
-		memmove(c->applied, c->applied + 1, --c->napplied * sizeof(c->applied[0]));
-	c->applied[c->napplied].revision = c->revision;
-	c->applied[c->napplied++].ms = now_ms();
+	c->blocked = true;
+	cycle_retry(c, why);
 }
 
-static bool
-has_due(const struct caddy *c)
+/* One that is not as it is to be; NULL: none. */
+static const struct site *
+first_due(const struct caddy *c)
 {
-	for (const struct site *s = c->sites.list; s; s = s->hh.next)
-		if (site_is_due(s))
-			return true;
-	return false;
+	const struct site *s = c->sites.list;
+
+	while (s && !site_is_due(s))
+		s = s->hh.next;
+	return s;
 }
 
 static void
 cycle_done(struct caddy *c)
 {
+	const struct site *late = first_due(c);
+	uint64_t now = now_ms();
+
+	c->blocked = false;
+	/* What could not be written is due still; the others are served, and do not wait for it. */
+	if (late) {
+		cycle_retry(c, late->why ? late->why : late->name);
+		if (c->coming)
+			wake_in(c, c->next_ms > now ? c->next_ms - now : 0);
+		return;
+	}
 	error_set(c, "");
 	c->retry_ms = 0;
-	note_applied(c);
+	arrivals_add(&c->arrivals, c->revision, now);
 	cycle_end(c);
-	/* What could not be written is due still. */
-	bool again = c->coming || has_due(c);
-	uint64_t now = now_ms(), wait = c->next_ms > now ? c->next_ms - now : 0;
-	wake_in(c, c->coming ? wait : again ? RETRY_MAX_MS / 10 + wait : WATCH_MS);
+	wake_in(c, !c->coming ? WATCH_MS : c->next_ms > now ? c->next_ms - now : 0);
 }
 
 /* -- reading back -- */
@@ -197,13 +198,15 @@ on_watched(void *arg, const struct admin_reply *r)
 	}
 	digest_of(r, digest);
 	if (c->has_digest && memcmp(digest, c->digest, sizeof(digest)) == 0) {
+		c->retry_ms = 0;
+		c->blocked = false;
 		error_set(c, "");
-		wake_in(c, has_due(c) ? 0 : WATCH_MS);
+		wake_in(c, first_due(c) ? 0 : WATCH_MS);
 		return;
 	}
 	LOG(LOG_WARN, "Caddy runs something else than was loaded",
 		LOG_S("output", c->settings->caddy->name), LOG_S("next", "it is loaded anew"));
-	c->napplied = 0;
+	c->arrivals = (struct arrivals){0};
 	c->loaded = false;
 	cycle_begin(c);
 }
@@ -394,38 +397,6 @@ adapt(struct caddy *c)
 
 /* -- a cycle -- */
 
-static int
-main_read(struct caddy *c, struct err *reterr)
-{
-	const struct settings_caddy *s = c->settings->caddy;
-	int fd = open(s->caddyfile, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = -1;
-
-	if (fd < 0)
-		return err_set(
-			reterr, errno, "%s cannot be read: %s", s->caddyfile, strerror(errno));
-	off_t size = lseek(fd, 0, SEEK_END);
-	char *text =
-		size >= 0 && size <= MAIN_MAX ? arena_alloc(&c->arena, (size_t)size + 1) : NULL;
-	if (text)
-		n = pread(fd, text, (size_t)size, 0);
-	close(fd);
-	if (n < 0 || n != size)
-		return err_set(reterr, EINVAL, "%s cannot be read whole", s->caddyfile);
-	text[n] = '\0';
-
-	const char *slash = strrchr(s->caddyfile, '/');
-	const char *directory =
-		slash ? arena_strndup(&c->arena, s->caddyfile, (size_t)(slash - s->caddyfile))
-		      : ".";
-	caddyfile_parse(&c->arena, text, directory, s->sites, &c->main);
-	if (!c->main.imports_sites)
-		return err_set(reterr, EINVAL,
-			"%s does not import the sites: add `import %s/*.caddy` to it", s->caddyfile,
-			s->sites);
-	return 0;
-}
-
 static void
 cycle_begin(struct caddy *c)
 {
@@ -437,7 +408,7 @@ cycle_begin(struct caddy *c)
 		c->coming = snapshot_unref(c->coming);
 	}
 	batch_init(&c->batch, &c->sites);
-	if (main_read(c, &e) < 0) {
+	if (disk_read_main(&c->arena, c->settings->caddy, &c->main, &e) < 0) {
 		cycle_fail(c, e.text);
 		return;
 	}
@@ -451,7 +422,7 @@ on_timer(uv_timer_t *timer)
 
 	if (c->step != STEP_IDLE || c->job || !c->published)
 		return;
-	if (c->coming || !c->loaded || *c->error || has_due(c)) {
+	if (c->coming || !c->loaded || *c->error || first_due(c)) {
 		cycle_begin(c);
 	} else {
 		look(c);
@@ -468,17 +439,11 @@ publish(struct output *o, struct snapshot *s)
 	snapshot_unref(c->coming);
 	c->coming = s;
 	c->published = s->revision;
-	if (c->step == STEP_IDLE && !c->retry_ms)
+	if (c->step == STEP_IDLE && !c->blocked)
 		wake_in(c, c->next_ms > now ? c->next_ms - now : 0);
 }
 
 /* -- the output -- */
-
-static uint64_t
-newest_applied(const struct caddy *c)
-{
-	return c->napplied ? c->applied[c->napplied - 1].revision : 0;
-}
 
 static void
 info(struct output *o, struct output_info *ret)
@@ -491,9 +456,9 @@ info(struct output *o, struct output_info *ret)
 	*ret = (struct output_info){
 		.name = c->settings->caddy->name,
 		.kind = "caddy",
-		.revision = newest_applied(c),
+		.revision = arrivals_newest(&c->arrivals),
 		.published = c->published,
-		.converged = c->napplied && newest_applied(c) == c->published,
+		.converged = c->arrivals.n && arrivals_newest(&c->arrivals) == c->published,
 		.error = c->error,
 		.details = c->details,
 	};
@@ -504,10 +469,7 @@ applied_ago_ms(struct output *o, uint64_t revision)
 {
 	const struct caddy *c = (struct caddy *)o;
 
-	for (size_t i = 0; i < c->napplied; i++)
-		if (c->applied[i].revision >= revision)
-			return now_ms() - c->applied[i].ms;
-	return UINT64_MAX;
+	return arrivals_ago_ms(&c->arrivals, revision, now_ms());
 }
 
 static void

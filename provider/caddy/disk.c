@@ -1,13 +1,16 @@
 #include "provider/caddy/disk.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "reconciler/base/arena.h"
 
+#define MAIN_MAX (4 << 20) /* of the main Caddyfile */
 #define FNV_BASIS UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 
@@ -110,4 +113,34 @@ disk_look(uv_loop_t *loop, const char *directory, const char *caddyfile, uint64_
 		.expected = expected};
 	uv_queue_work(loop, &job->work, look_on_pool, on_done);
 	return job;
+}
+
+int
+disk_read_main(
+	struct arena *a, const struct settings_caddy *s, struct caddyfile *ret, struct err *reterr)
+{
+	int fd = open(s->caddyfile, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = -1;
+
+	if (fd < 0)
+		return err_set(
+			reterr, errno, "%s cannot be read: %s", s->caddyfile, strerror(errno));
+	off_t size = lseek(fd, 0, SEEK_END);
+	char *text = size >= 0 && size <= MAIN_MAX ? arena_alloc(a, (size_t)size + 1) : NULL;
+	if (text)
+		n = pread(fd, text, (size_t)size, 0);
+	close(fd);
+	if (n < 0 || n != size)
+		return err_set(reterr, EINVAL, "%s cannot be read whole", s->caddyfile);
+	text[n] = '\0';
+
+	const char *slash = strrchr(s->caddyfile, '/');
+	const char *directory =
+		slash ? arena_strndup(a, s->caddyfile, (size_t)(slash - s->caddyfile)) : ".";
+	caddyfile_parse(a, text, directory, s->sites, ret);
+	if (!ret->imports_sites)
+		return err_set(reterr, EINVAL,
+			"%s does not import the sites: add `import %s/*.caddy` to it", s->caddyfile,
+			s->sites);
+	return 0;
 }

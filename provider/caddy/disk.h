@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "provider/caddy/batch.h"
+#include "provider/caddy/caddyfile.h"
 #include "provider/caddy/site_store.h"
 
 struct disk_job {
@@ -34,5 +35,10 @@ struct disk_job *disk_write(uv_loop_t *loop, const char *directory, struct batch
 	void (*done)(void *arg, struct disk_job *job), void *arg);
 struct disk_job *disk_look(uv_loop_t *loop, const char *directory, const char *caddyfile,
 	uint64_t expected, void (*done)(void *arg, struct disk_job *job), void *arg);
+
+/* The main Caddyfile, at once.  -EINVAL and others: it cannot be read, or does not import the
+ * sites. */
+int disk_read_main(
+	struct arena *a, const struct settings_caddy *s, struct caddyfile *ret, struct err *reterr);
 
 #endif

@@ -120,6 +120,19 @@ def test_a_caddy_that_is_away(stage):
     wait.until(lambda: not stage.waymark.problems("output-failed"), 30, "all is well again")
 
 
+def test_a_directory_that_is_not_there(stage):
+    """Nothing is said to be in force that could not be written."""
+    stage.run("shop")
+    stage.serves("shop")
+    os.rename(stage.caddy.sites, stage.caddy.sites + ".away")
+    stage.run("blog")
+    told = wait.until(lambda: stage.waymark.problems("output-failed"), 10, "it is told")
+    assert stage.caddy.sites in told[0]["what"] and not stage.waymark.status()["converged"]
+    os.rename(stage.caddy.sites + ".away", stage.caddy.sites)
+    stage.serves("blog", 40)
+    stage.serves("shop")
+
+
 def test_a_main_caddyfile_that_imports_nothing(dockerd, caddy, waymark):
     one = caddy(sites=None)
     text = one.text()
