@@ -242,6 +242,37 @@ batch_refuse_file(struct batch *b, const char *file, const char *why)
 	return false;
 }
 
+/* Does a site of the text have the address? */
+static bool
+has_address(const char *text, const char *address, size_t n)
+{
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, address, n) == 0 && line[n] == ' ')
+			return true;
+	}
+	return false;
+}
+
+bool
+batch_refuse_address(struct batch *b, const char *why)
+{
+	static const char words[] = "ambiguous site definition: ";
+	const char *at = strstr(why, words);
+	const char *address = at ? at + strlen(words) : "";
+	size_t n = strcspn(address, " ,\"\n");
+
+	for (size_t i = 0; n && i < b->n; i++) {
+		struct batch_item *item = &b->list[i];
+		if (!is_of_group(b, item) || !item->text || !has_address(item->text, address, n))
+			continue;
+		item_refuse(item, why);
+		item->reverted = true;
+		return true;
+	}
+	return false;
+}
+
 void
 batch_suspect(struct batch *b, const char *why)
 {

@@ -66,6 +66,9 @@ void batch_written(struct batch *b, const struct batch_changes *c, bool revert);
 void batch_settle(struct batch *b);
 /* It named this file: it is to go back.  False: none of the group has it. */
 bool batch_refuse_file(struct batch *b, const char *file, const char *why);
+/* It named the address of a site, which somebody else has already.  False: none of the group has
+ * it, or no address was named. */
+bool batch_refuse_address(struct batch *b, const char *why);
 /* One of the group is refused, or nothing of it is wrong: all are to go back. */
 void batch_suspect(struct batch *b, const char *why);
 /* It was one of the group: it becomes two, or is refused where it is one. */

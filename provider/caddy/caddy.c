@@ -305,7 +305,8 @@ on_refused(struct caddy *c, const char *why)
 	unsigned line;
 	bool placed = caddyfile_error_place(&c->arena, why, &file, &line);
 
-	if (placed && batch_refuse_file(&c->batch, file, why)) {
+	if ((placed && batch_refuse_file(&c->batch, file, why)) ||
+		batch_refuse_address(&c->batch, why)) {
 		/* That one goes back; the others of its group are tried again. */
 		c->baseline = false;
 		write_out(c, true);

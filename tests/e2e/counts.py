@@ -33,3 +33,5 @@ FALLBACKS = pick(3, 30)  # the active slot killed while the other is in grace
 DEPLOYS_AT_FALLBACK = pick(6, 20)  # and a deploy, each time at another moment
 SITE_RESTARTS_EVERY = pick(25, 1)  # of the kills in a change of site files, with a restart of Caddy
 FOREIGN_ROUNDS = pick(40, 500)
+SITES = pick(200, 1000)  # in a Caddy
+SITES_REFUSED = pick(5, 50)  # of which it does not take so many

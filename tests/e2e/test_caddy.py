@@ -6,7 +6,9 @@ import time
 import pytest
 
 import caddy as caddy_module
+import counts
 import figures
+import registry
 import wait
 
 
@@ -16,9 +18,9 @@ def stage(request, dockerd, caddy, waymark):
 
 
 class Stage:
-    def __init__(self, engine, caddy, waymark, **more):
+    def __init__(self, engine, caddy, waymark, registry=None, **more):
         self.engine, self.caddy = engine, caddy
-        self.waymark = waymark(engine, base_domain="test",
+        self.waymark = waymark(engine, base_domain="test", registry=registry or {},
                                caddy={"sites": caddy.sites, "caddyfile": caddy.caddyfile,
                                       "admin": caddy.admin, "tls": False, **more})
 
@@ -79,6 +81,25 @@ def test_one_that_is_refused_stops_nobody(stage):
     assert not os.path.exists(stage.file("wiki-production.caddy"))
     with open(stage.file("another.caddy")) as f:
         assert f.read() == "http://wiki.test {\n\trespond another\n}\n"
+
+
+def test_a_few_of_many_are_refused(caddy, waymark, dockerd, directory):
+    """Of many sites some have hosts that another's file has already; all others are current soon."""
+    one = caddy(version="2.11")
+    names = [f"p{i:04}" for i in range(counts.SITES)]
+    taken = names[::len(names) // counts.SITES_REFUSED][:counts.SITES_REFUSED]
+    with open(os.path.join(one.sites, "another.caddy"), "w") as f:
+        f.writelines(f"http://{name}.test {{\n\trespond another\n}}\n" for name in taken)
+    files = registry.Directory(f"{directory}/registry", {name: {} for name in names}).write()
+    began = time.monotonic()
+    stage = Stage(dockerd, one, waymark, registry={"directory": files.path})
+    wait.until(lambda: stage.waymark.status()["converged"], 120, "all that can be is in force", every=0.05)
+    seconds = time.monotonic() - began
+    assert set(stage.problems("site-refused")) == {f"{name}-production.caddy" for name in taken}
+    assert all(stage.answer(name) == (200, b"another") for name in taken)
+    assert all(stage.answer(name)[0] == 503 for name in names if name not in taken)
+    figures.note("Caddy", "sites that Caddy does not take, among others", sites=len(names), refused=len(taken),
+                 until_all_others_are_current=f"{seconds:.1f} s")
 
 
 def test_a_foreign_file_is_left_alone(stage):
