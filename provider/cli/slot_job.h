@@ -15,6 +15,7 @@ struct slot_job {
 	char *address; /* where the running Waymark listens; NULL with --offline */
 	const char *project, *environment;
 	bool offline, dry_run, as_json;
+	bool changed; /* where traffic goes is not known any more: the route follows */
 	uint64_t timeout_ms; /* SLOT_TIMEOUT_USUAL: what the command usually waits */
 
 	/* Found. */

@@ -77,7 +77,8 @@ slot_json(
 		o, "ready", j->offline ? json_null() : json_integer((json_int_t)f->ready));
 	json_object_set_new(
 		o, "servers", j->offline ? json_null() : json_integer((json_int_t)f->servers));
-	json_object_set_new(o, "traffic", j->offline ? json_null() : json_boolean(f->traffic));
+	json_object_set_new(o, "traffic",
+		j->offline || j->changed ? json_null() : json_boolean(f->traffic));
 	return o;
 }
 
@@ -125,9 +126,9 @@ cell_of(struct slot_job *j, const json_t *slot, const char *key)
 		return arena_printf(&j->arena, "%d", (int)json_integer_value(v));
 	if (json_is_boolean(v))
 		return json_is_true(v) ? "yes" : "no";
-	return json_is_string(v)                           ? json_string_value(v)
-	       : strcmp(key, "traffic") == 0 && j->offline ? "?"
-							   : "-";
+	if (json_is_string(v))
+		return json_string_value(v);
+	return strcmp(key, "traffic") == 0 ? "?" : "-";
 }
 
 static void
@@ -264,6 +265,7 @@ slot_print_change(struct slot_job *j, enum slot_command command, const struct sl
 		print_reserved(j, c);
 		return;
 	}
+	j->changed = command != SLOT_CLEANUP && !j->dry_run;
 	if (f->container)
 		container = f->container;
 	if (j->as_json) {
