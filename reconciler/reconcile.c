@@ -304,20 +304,6 @@ arm_timer(struct reconciler *r)
 }
 
 static void
-publish(struct reconciler *r, struct snapshot *s, uint64_t began_ns)
-{
-	for (size_t i = 0; i < r->noutputs + r->naside; i++)
-		r->outputs[i]->publish(r->outputs[i], s);
-	if (r->observer)
-		r->observer->publish(r->observer, s);
-	LOG(LOG_INFO, "reconciled", LOG_N("rev", s->revision), LOG_S("cause", r->cause),
-		LOG_N("planned", planner_last_planned(r->planner)), LOG_N("projects", s->nplans),
-		LOG_N("routes", s->nroutes), LOG_N("problems", s->nproblems),
-		LOG_N("took_us", (uv_hrtime() - began_ns) / 1000));
-	r->revision = s->revision;
-}
-
-static void
 keep_ledger(struct reconciler *r)
 {
 	struct buf none = {0};
@@ -350,7 +336,7 @@ reconcile_step(struct reconciler *r)
 	if (r->ready && planner_is_dirty(r->planner, now_ms(r))) {
 		struct snapshot *s = planner_step(r->planner, now_ms(r));
 		if (s->revision != r->revision || !was_ready)
-			publish(r, s, began_ns);
+			reconcile_publish(r, s, began_ns);
 		keep_ledger(r);
 	}
 	r->rang = false;
@@ -530,15 +516,6 @@ reconciler_reload(struct reconciler *r, const struct settings *settings)
 	start_sources(r);
 }
 
-void
-reconciler_set_outputs(struct reconciler *r, size_t noutputs, size_t naside)
-{
-	r->noutputs = noutputs;
-	r->naside = naside;
-	for (size_t i = 0; r->ready && i < noutputs + naside; i++)
-		r->outputs[i]->publish(r->outputs[i], planner_snapshot(r->planner));
-}
-
 static void
 on_handle_closed(uv_handle_t *handle)
 {
@@ -621,23 +598,10 @@ reconciler_state_error(const struct reconciler *r, const char **ret_dir)
 	return r->state ? state_error(r->state) : "";
 }
 
-size_t
-reconciler_noutputs(const struct reconciler *r)
-{
-	return r->noutputs;
-}
-
 struct observer *
 reconciler_observer(const struct reconciler *r)
 {
 	return r->observer;
-}
-
-void
-reconciler_output(const struct reconciler *r, size_t i, struct output_info *ret)
-{
-	assert(i < r->noutputs);
-	r->outputs[i]->info(r->outputs[i], ret);
 }
 
 uint64_t
@@ -646,13 +610,4 @@ reconciler_applied_ago(const struct reconciler *r, size_t i, uint64_t revision)
 	assert(i < r->noutputs);
 	struct output *o = r->outputs[i];
 	return o->applied_ago_ms ? o->applied_ago_ms(o, revision) : UINT64_MAX;
-}
-
-void
-reconciler_output_problems(const struct reconciler *r, size_t i,
-	void (*fn)(void *arg, const struct problem *p), void *arg)
-{
-	assert(i < r->noutputs);
-	if (r->outputs[i]->problems)
-		r->outputs[i]->problems(r->outputs[i], fn, arg);
 }

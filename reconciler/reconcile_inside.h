@@ -1,5 +1,6 @@
 /* reconcile_inside.h - the reconciler, for reconcile.c, which decides, reconcile_registry.c, which
- * watches the registries, and reconcile_state.c, which remembers.  For nobody else. */
+ * watches the registries, reconcile_outputs.c, which hands out snapshots, and reconcile_state.c,
+ * which remembers.  For nobody else. */
 #ifndef RECONCILER_RECONCILE_INSIDE_H
 #define RECONCILER_RECONCILE_INSIDE_H
 
@@ -54,6 +55,9 @@ struct watched *watched_find(const struct reconciler *r, const char *name);
 struct buf *lines_of(struct reconciler *r);
 /* The planner says whether and where a container is probed; so it is. */
 void probe_sync(struct reconciler *r, const char *engine, const char *id);
+
+/* Hands the snapshot to every output, and says so in the log. */
+void reconcile_publish(struct reconciler *r, struct snapshot *s, uint64_t began_ns);
 
 /* What the state on disk is told of, and asked for. */
 struct state_owner reconcile_state_owner(struct reconciler *r);

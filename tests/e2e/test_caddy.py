@@ -168,8 +168,9 @@ def test_a_main_caddyfile_that_imports_nothing(dockerd, caddy, waymark):
     stage.serves("shop", 40)
 
 
-def test_what_others_do_to_the_files(stage):
+def test_what_others_do_to_the_files(dockerd, caddy, waymark):
     """A file of ours is edited or removed, and one that stood in the way goes."""
+    stage = Stage(dockerd, caddy(version="2.6"), waymark)
     with open(stage.file("another.caddy"), "w") as f:
         f.write("http://wiki.test {\n\trespond another\n}\n")
     stage.run("shop")
