@@ -9,26 +9,16 @@
 #include <unistd.h>
 
 #include "reconciler/base/arena.h"
+#include "reconciler/base/fnv.h"
 
 #define MAIN_MAX (4 << 20) /* of the main Caddyfile */
-#define FNV_BASIS UINT64_C(14695981039346656037)
-#define FNV_PRIME UINT64_C(1099511628211)
-
-static uint64_t
-hash_add(uint64_t hash, const void *bytes, size_t n)
-{
-	const unsigned char *c = bytes;
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ c[i]) * FNV_PRIME;
-	return hash;
-}
 
 static uint64_t
 hash_file(const char *name, const struct stat *st)
 {
 	const uint64_t facts[] = {(uint64_t)st->st_ino, (uint64_t)st->st_size,
 		(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec, st->st_mode};
-	return hash_add(hash_add(FNV_BASIS, name, strlen(name)), facts, sizeof(facts));
+	return fnv_add(fnv_add(FNV_BASIS, name, strlen(name)), facts, sizeof(facts));
 }
 
 /* Of all that lies in the directory, and of the file; never 0. */

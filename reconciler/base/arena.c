@@ -136,6 +136,16 @@ arena_strdup(struct arena *a, const char *s)
 	return s ? arena_strndup(a, s, strlen(s)) : NULL;
 }
 
+const char *const *
+arena_strdups(struct arena *a, const char *const *list, size_t n)
+{
+	const char **copy = ARENA_ARRAY(a, const char *, n);
+
+	for (size_t i = 0; i < n; i++)
+		copy[i] = arena_strdup(a, list[i]);
+	return copy;
+}
+
 char *
 arena_printf(struct arena *a, const char *fmt, ...)
 {

@@ -31,6 +31,8 @@ void *arena_alloc(struct arena *a, size_t size);
 /* Copies; the result always ends in a NUL.  arena_strdup(a, NULL) is NULL. */
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
+/* A list and what is in it. */
+const char *const *arena_strdups(struct arena *a, const char *const *list, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* malloc and friends that end the program instead of failing. */

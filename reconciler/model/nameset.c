@@ -2,14 +2,14 @@
 
 #include <string.h>
 
-/* FNV-1a, and a last step that brings every bit into play. */
+#include "reconciler/base/fnv.h"
+
+/* With a last step that brings every bit into play. */
 static uint64_t
 digest(const char *text, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = fnv_add(FNV_BASIS, text, n);
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
 	h ^= h >> 33;
 	h *= 0xff51afd7ed558ccdu;
 	return h ^ h >> 33;

@@ -355,16 +355,6 @@ complain_no_servers(struct maker *k, const struct route *r)
 
 /* -- */
 
-static const char *const *
-texts_copy(struct arena *a, const char *const *texts, size_t n)
-{
-	const char **copy = ARENA_ARRAY(a, const char *, n);
-
-	for (size_t i = 0; i < n; i++)
-		copy[i] = arena_strdup(a, texts[i]);
-	return copy;
-}
-
 /* What the registry says of the whole environment, previews' too. */
 static void
 route_configure(struct maker *k, const struct ledger_claim *c, struct route *r)
@@ -378,7 +368,7 @@ route_configure(struct maker *k, const struct ledger_claim *c, struct route *r)
 		return;
 	r->sticky = r->sticky || e->sticky;
 	r->nmiddlewares = e->nmiddlewares;
-	r->middlewares = texts_copy(k->arena, e->middlewares, e->nmiddlewares);
+	r->middlewares = arena_strdups(k->arena, e->middlewares, e->nmiddlewares);
 }
 
 static void

@@ -237,15 +237,6 @@ registered_project_equal(const struct registered_project *a, const struct regist
 
 /* -- copies -- */
 
-static const char *const *
-texts_copy(struct arena *a, const char *const *texts, size_t n)
-{
-	const char **copy = ARENA_ARRAY(a, const char *, n);
-	for (size_t i = 0; i < n; i++)
-		copy[i] = arena_strdup(a, texts[i]);
-	return copy;
-}
-
 /* How its slots stand: of `from`, into `to`. */
 static void
 slots_copy(struct arena *a, struct registered_environment *to,
@@ -273,7 +264,7 @@ environment_copy(struct arena *a, const struct registered_environment *e)
 
 	copy.name = arena_strdup(a, e->name);
 	copy.health_path = arena_strdup(a, e->health_path);
-	copy.middlewares = texts_copy(a, e->middlewares, e->nmiddlewares);
+	copy.middlewares = arena_strdups(a, e->middlewares, e->nmiddlewares);
 	slots_copy(a, &copy, e);
 	return copy;
 }
@@ -308,7 +299,7 @@ deployments_copy(struct registered_project *to, const struct registered_project 
 		list[i].branch = arena_strdup(a, d->branch);
 		list[i].slot = arena_strdup(a, d->slot);
 		list[i].container = arena_strdup(a, d->container);
-		list[i].hosts = texts_copy(a, d->hosts, d->nhosts);
+		list[i].hosts = arena_strdups(a, d->hosts, d->nhosts);
 	}
 	to->has_deployments = from->has_deployments;
 	to->ndeployments = from->ndeployments;

@@ -6,6 +6,7 @@
 
 #include "reconciler/base/arena.h"
 #include "reconciler/base/clock.h"
+#include "reconciler/base/fnv.h"
 #include "reconciler/base/log.h"
 #include "reconciler/base/watcher.h"
 #include "reconciler/registry/registry_book.h"
@@ -105,9 +106,7 @@ struct summary {
 static void
 hash_text(uint64_t *hash, const char *s)
 {
-	do
-		*hash = (*hash ^ (unsigned char)*s) * 0x100000001b3; /* FNV-1a */
-	while (*s++);
+	*hash = fnv_add(*hash, s, strlen(s) + 1);
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include <uthash.h>
 
+#include "reconciler/base/fnv.h"
 #include "reconciler/sources/addresses.h"
 
 struct container {
@@ -106,12 +107,7 @@ container_free(struct roster *r, struct container *c)
 static uint64_t
 run_digest(const char *run)
 {
-	uint64_t h = 14695981039346656037u; /* FNV-1a */
-	if (!*run)
-		return 0;
-	for (; *run; run++)
-		h = (h ^ (unsigned char)*run) * 1099511628211u;
-	return h;
+	return *run ? fnv_add(FNV_BASIS, run, strlen(run)) : 0;
 }
 
 /* -- putting -- */
